@@ -1,0 +1,93 @@
+/**
+ * What a shard learns from a batch: its flows folded into contacts, as columns whose indexes point into `addresses`.
+ *
+ * A contact covers one 10-second bucket of event time, by the *end* of its records, and is a sum: learning the folds
+ * of two batches equals learning the fold of their concatenation (promise 3, rule 4).
+ */
+export interface Contacts {
+  /** Four big-endian words each. */
+  addresses: Uint32Array<ArrayBuffer>;
+  /** Keyed hash of each address: its chance in every sample, and its slot. */
+  addressHash: Uint32Array<ArrayBuffer>;
+  /** 1 where the address lies in the tenant's internal networks. */
+  internal: Uint8Array<ArrayBuffer>;
+  pairs: PairContacts;
+  targets: TargetContacts;
+}
+
+/** By source: (source, target, target's port, protocol, bucket). */
+export interface PairContacts {
+  length: number;
+  source: Uint32Array<ArrayBuffer>;
+  target: Uint32Array<ArrayBuffer>;
+  port: Uint16Array<ArrayBuffer>;
+  protocol: Uint8Array<ArrayBuffer>;
+  /** Event time of the records' ends, in units of `bucketMs` since 1970. */
+  bucket: Uint32Array<ArrayBuffer>;
+  /** Union of `Late`: whose slot must not learn it. */
+  late: Uint8Array<ArrayBuffer>;
+  /** Records in which the source sent, and those in which only the target did. */
+  requests: Uint32Array<ArrayBuffer>;
+  replies: Uint32Array<ArrayBuffer>;
+  /** Records that show an answer, and records that show its lack: unanswered, refused, blocked. */
+  answered: Uint32Array<ArrayBuffer>;
+  failed: Uint32Array<ArrayBuffer>;
+  sourceBytes: Float64Array<ArrayBuffer>;
+  targetBytes: Float64Array<ArrayBuffer>;
+  sourcePackets: Float64Array<ArrayBuffer>;
+  targetPackets: Float64Array<ArrayBuffer>;
+  /** What crossed in the last minute of each record's life, if evenly spread: for rates of what ends in this bucket. */
+  minuteSourceBytes: Float64Array<ArrayBuffer>;
+  minuteSourcePackets: Float64Array<ArrayBuffer>;
+  minuteTargetBytes: Float64Array<ArrayBuffer>;
+  minuteTargetPackets: Float64Array<ArrayBuffer>;
+  /** A 64-bit set of the source ports seen (port mod 64): few bits for many records are slices of one connection. */
+  sourcePortsLow: Uint32Array<ArrayBuffer>;
+  sourcePortsHigh: Uint32Array<ArrayBuffer>;
+  /** The `startsMax` earliest requests, by (start, bytes): `startCount[i]` entries from `startsAt[i]` on. */
+  startsAt: Uint32Array<ArrayBuffer>;
+  startCount: Uint8Array<ArrayBuffer>;
+  startMs: Float64Array<ArrayBuffer>;
+  startBytes: Float64Array<ArrayBuffer>;
+}
+
+/**
+ * By target: (entity, reflected, port, protocol, bucket). Where `reflected` is 0 the entity is the target of requests
+ * to its port; where it is 1 the entity is their nominal source, and got replies from other hosts' port.
+ */
+export interface TargetContacts {
+  length: number;
+  entity: Uint32Array<ArrayBuffer>;
+  reflected: Uint8Array<ArrayBuffer>;
+  port: Uint16Array<ArrayBuffer>;
+  protocol: Uint8Array<ArrayBuffer>;
+  bucket: Uint32Array<ArrayBuffer>;
+  /** Records that reached the entity: requests, or replies where reflected. */
+  flows: Uint32Array<ArrayBuffer>;
+  answered: Uint32Array<ArrayBuffer>;
+  failed: Uint32Array<ArrayBuffer>;
+  /** What reached the entity in the last minute of each record's life. */
+  minuteBytes: Float64Array<ArrayBuffer>;
+  minutePackets: Float64Array<ArrayBuffer>;
+  /** The `othersKept` other sides of lowest keyed hash: `othersCount[i]` address indexes from `othersAt[i]` on. */
+  othersAt: Uint32Array<ArrayBuffer>;
+  othersCount: Uint8Array<ArrayBuffer>;
+  others: Uint32Array<ArrayBuffer>;
+}
+
+/** Width of a bucket. Slow networks' batches span hours: without it, one contact would span windows. */
+export const bucketMs = 10_000;
+
+/** Starts kept per pair and bucket: enough to time what repeats more than once a second and a quarter. */
+export const startsMax = 8;
+
+/** Other sides kept per target contact, and by the detectors: distinct counts are exact up to here, ±13 % beyond. */
+export const othersKept = 64;
+
+/** Bits of `PairContacts.late`: the record lay further than the allowance below what its own batch had shown. */
+export const Late = { ForSource: 1, ForTarget: 2 } as const;
+
+/** The order of starts: by time, then by bytes. */
+export function isBefore(startMs: number, bytes: number, otherStartMs: number, otherBytes: number): boolean {
+  return startMs < otherStartMs || (startMs === otherStartMs && bytes < otherBytes);
+}

@@ -1,0 +1,364 @@
+import { bucketMs, isBefore, Late, othersKept, startsMax, type Contacts, type PairContacts, type TargetContacts } from "./contacts.ts";
+import { Outcome, Protocol, Tcp, type FlowBatch } from "./flow-batch.ts";
+import { hashAddress, slotCount, slotOf, type HashKey } from "./keyed-hash.ts";
+import type { NetworkMatcher } from "./networks.ts";
+
+export interface FoldOptions {
+  /** The tenant's. */
+  hashKey: HashKey;
+  isInternal: NetworkMatcher;
+  /** A record is late when its end lies further than this below the greatest end that its slot has seen. */
+  allowanceMs: number;
+}
+
+/** Folds an oriented batch into contacts: once by (source, target, service), and from there by target. */
+export function fold(batch: FlowBatch, options: FoldOptions): Contacts {
+  const { count, words } = batch.addresses;
+  const addresses = words.slice(0, 4 * count);
+  const addressHash = new Uint32Array(count);
+  const internal = new Uint8Array(count);
+  for (let i = 0; i < count; i++) {
+    const w = 4 * i;
+    addressHash[i] = hashAddress(options.hashKey, words[w], words[w + 1], words[w + 2], words[w + 3]);
+    internal[i] = options.isInternal(words[w], words[w + 1], words[w + 2], words[w + 3]) ? 1 : 0;
+  }
+  const pairs = new PairFold(batch, addressHash, Math.ceil(options.allowanceMs / bucketMs)).run();
+  return { addresses, addressHash, internal, pairs, targets: foldTargets(pairs, addressHash) };
+}
+
+/** One pass over the rows; a row goes to the contact that open addressing finds for its key. */
+class PairFold {
+  readonly #batch: FlowBatch;
+  readonly #addressHash: Uint32Array;
+  readonly #allowanceBuckets: number;
+  readonly #pairs: PairContacts;
+  readonly #index: Uint32Array;
+  /** Greatest bucket seen so far, per slot. */
+  readonly #slotBucket = new Uint32Array(slotCount);
+
+  constructor(batch: FlowBatch, addressHash: Uint32Array, allowanceBuckets: number) {
+    this.#batch = batch;
+    this.#addressHash = addressHash;
+    this.#allowanceBuckets = allowanceBuckets;
+    this.#pairs = emptyPairs(batch.length);
+    this.#index = new Uint32Array(tableSize(batch.length));
+  }
+
+  run(): PairContacts {
+    for (let row = 0; row < this.#batch.length; row++) this.#addRow(row);
+    return trimPairs(this.#pairs);
+  }
+
+  #addRow(row: number): void {
+    const batch = this.#batch;
+    const bucket = Math.floor(batch.endMs[row] / bucketMs);
+    const contact = this.#contactOf(row, bucket, this.#lateness(row, bucket));
+    const pairs = this.#pairs;
+    const sourcePackets = batch.sourcePackets[row];
+    const targetPackets = batch.targetPackets[row];
+    const isReply = sourcePackets === 0 && targetPackets > 0;
+    const outcome = batch.outcome[row] as Outcome;
+    if (hasFailed(batch, row, outcome, isReply)) pairs.failed[contact]++;
+    else if (outcome === Outcome.Answered || targetPackets > 0) pairs.answered[contact]++;
+    pairs.sourceBytes[contact] += batch.sourceBytes[row];
+    pairs.targetBytes[contact] += batch.targetBytes[row];
+    pairs.sourcePackets[contact] += sourcePackets;
+    pairs.targetPackets[contact] += targetPackets;
+    this.#addMinute(contact, row);
+    if (isReply) {
+      pairs.replies[contact]++;
+      return;
+    }
+    pairs.requests[contact]++;
+    const port = batch.sourcePort[row] & 63;
+    if (port < 32) pairs.sourcePortsLow[contact] |= 1 << port;
+    else pairs.sourcePortsHigh[contact] |= 1 << (port - 32);
+    this.#addStart(contact, batch.startMs[row], batch.sourceBytes[row]);
+  }
+
+  /** Whether the row came too late for either of its slots, by what this batch alone has shown. */
+  #lateness(row: number, bucket: number): number {
+    const slotBucket = this.#slotBucket;
+    const sourceSlot = slotOf(this.#addressHash[this.#batch.source[row]]);
+    const targetSlot = slotOf(this.#addressHash[this.#batch.target[row]]);
+    let late = 0;
+    if (bucket + this.#allowanceBuckets < slotBucket[sourceSlot]) late |= Late.ForSource;
+    if (bucket + this.#allowanceBuckets < slotBucket[targetSlot]) late |= Late.ForTarget;
+    if (bucket > slotBucket[sourceSlot]) slotBucket[sourceSlot] = bucket;
+    if (bucket > slotBucket[targetSlot]) slotBucket[targetSlot] = bucket;
+    return late;
+  }
+
+  #contactOf(row: number, bucket: number, late: number): number {
+    const { source, target, targetPort, protocol } = this.#batch;
+    const pairs = this.#pairs;
+    const index = this.#index;
+    const s = source[row];
+    const t = target[row];
+    const port = targetPort[row];
+    const proto = protocol[row];
+    let at = mix(s, t, (port << 8) | proto, bucket) & (index.length - 1);
+    for (;;) {
+      const found = index[at];
+      if (found === 0) break;
+      const c = found - 1;
+      if (
+        pairs.source[c] === s &&
+        pairs.target[c] === t &&
+        pairs.port[c] === port &&
+        pairs.bucket[c] === bucket &&
+        pairs.protocol[c] === proto &&
+        pairs.late[c] === late
+      ) {
+        return c;
+      }
+      at = (at + 1) & (index.length - 1);
+    }
+    const contact = pairs.length++;
+    index[at] = contact + 1;
+    pairs.source[contact] = s;
+    pairs.target[contact] = t;
+    pairs.port[contact] = port;
+    pairs.protocol[contact] = proto;
+    pairs.bucket[contact] = bucket;
+    pairs.late[contact] = late;
+    return contact;
+  }
+
+  #addMinute(contact: number, row: number): void {
+    const batch = this.#batch;
+    const pairs = this.#pairs;
+    const durationMs = batch.endMs[row] - batch.startMs[row];
+    const share = durationMs > 60_000 ? 60_000 / durationMs : 1;
+    pairs.minuteSourceBytes[contact] += Math.floor(batch.sourceBytes[row] * share);
+    pairs.minuteSourcePackets[contact] += Math.floor(batch.sourcePackets[row] * share);
+    pairs.minuteTargetBytes[contact] += Math.floor(batch.targetBytes[row] * share);
+    pairs.minuteTargetPackets[contact] += Math.floor(batch.targetPackets[row] * share);
+  }
+
+  /** Keeps the earliest starts sorted by (start, bytes); the room is `startsMax` per contact until `trimPairs`. */
+  #addStart(contact: number, startMs: number, bytes: number): void {
+    const pairs = this.#pairs;
+    const base = contact * startsMax;
+    const count = pairs.startCount[contact];
+    let at = base + count;
+    while (at > base && isBefore(startMs, bytes, pairs.startMs[at - 1], pairs.startBytes[at - 1])) at--;
+    if (at === base + startsMax) return;
+    const end = count < startsMax ? base + count : base + startsMax - 1;
+    for (let i = end; i > at; i--) {
+      pairs.startMs[i] = pairs.startMs[i - 1];
+      pairs.startBytes[i] = pairs.startBytes[i - 1];
+    }
+    pairs.startMs[at] = startMs;
+    pairs.startBytes[at] = bytes;
+    if (count < startsMax) pairs.startCount[contact] = count + 1;
+  }
+}
+
+/** IP header + TCP header without options: a reset carries no more, a SYN+ACK nearly always does. */
+const bareTcpPacketBytes = 40;
+
+/** A record that shows a failed attempt; of a one-way log, a lone SYN or a bare reset coming back. */
+function hasFailed(batch: FlowBatch, row: number, outcome: Outcome, isReply: boolean): boolean {
+  if (outcome !== Outcome.Unknown) return outcome !== Outcome.Answered;
+  if (batch.protocol[row] !== Protocol.Tcp) return false;
+  if (isReply) {
+    const packets = batch.targetPackets[row];
+    return packets <= 2 && batch.targetBytes[row] > 0 && batch.targetBytes[row] <= bareTcpPacketBytes * packets;
+  }
+  return (batch.tcpFlags[row] & (Tcp.Syn | Tcp.Ack)) === Tcp.Syn && batch.targetPackets[row] === 0;
+}
+
+/** Targets follow from pairs: each pair is one distinct other side of its target contact. */
+function foldTargets(pairs: PairContacts, addressHash: Uint32Array): TargetContacts {
+  const targets = emptyTargets(2 * pairs.length);
+  const index = new Uint32Array(tableSize(2 * pairs.length));
+  /** Per pair and role, 1 + its target contact. */
+  const contactOfPair = [new Uint32Array(pairs.length), new Uint32Array(pairs.length)];
+  for (let i = 0; i < pairs.length; i++) {
+    if ((pairs.late[i] & Late.ForTarget) === 0) {
+      const contact = targetContactOf(targets, index, pairs, i, 0);
+      targets.flows[contact] += pairs.requests[i];
+      targets.answered[contact] += pairs.answered[i];
+      targets.failed[contact] += pairs.failed[i];
+      targets.minuteBytes[contact] += pairs.minuteSourceBytes[i];
+      targets.minutePackets[contact] += pairs.minuteSourcePackets[i];
+      if (pairs.requests[i] > 0) contactOfPair[0][i] = contact + 1;
+    }
+    if (pairs.replies[i] > 0 && (pairs.late[i] & Late.ForSource) === 0) {
+      const contact = targetContactOf(targets, index, pairs, i, 1);
+      targets.flows[contact] += pairs.replies[i];
+      targets.minuteBytes[contact] += pairs.minuteTargetBytes[i];
+      targets.minutePackets[contact] += pairs.minuteTargetPackets[i];
+      contactOfPair[1][i] = contact + 1;
+    }
+  }
+  gatherOthers(targets, pairs, contactOfPair, addressHash);
+  return trimTargets(targets);
+}
+
+function targetContactOf(
+  targets: TargetContacts,
+  index: Uint32Array,
+  pairs: PairContacts,
+  i: number,
+  reflected: 0 | 1,
+): number {
+  const entity = reflected ? pairs.source[i] : pairs.target[i];
+  const port = pairs.port[i];
+  const protocol = pairs.protocol[i];
+  const bucket = pairs.bucket[i];
+  let at = mix(entity, reflected, (port << 8) | protocol, bucket) & (index.length - 1);
+  for (;;) {
+    const found = index[at];
+    if (found === 0) break;
+    const c = found - 1;
+    if (
+      targets.entity[c] === entity &&
+      targets.port[c] === port &&
+      targets.bucket[c] === bucket &&
+      targets.protocol[c] === protocol &&
+      targets.reflected[c] === reflected
+    ) {
+      return c;
+    }
+    at = (at + 1) & (index.length - 1);
+  }
+  const contact = targets.length++;
+  index[at] = contact + 1;
+  targets.entity[contact] = entity;
+  targets.reflected[contact] = reflected;
+  targets.port[contact] = port;
+  targets.protocol[contact] = protocol;
+  targets.bucket[contact] = bucket;
+  return contact;
+}
+
+/** Lays the other sides of each target contact side by side, at most `othersKept`, those of lowest hash. */
+function gatherOthers(
+  targets: TargetContacts,
+  pairs: PairContacts,
+  contactOfPair: readonly Uint32Array[],
+  addressHash: Uint32Array,
+): void {
+  const { length } = targets;
+  const counts = new Uint32Array(length + 1);
+  for (const column of contactOfPair) for (let i = 0; i < pairs.length; i++) if (column[i]) counts[column[i]]++;
+  for (let c = 0; c < length; c++) counts[c + 1] += counts[c];
+  const all = new Uint32Array(counts[length]);
+  const fill = counts.slice();
+  for (let role = 0; role < 2; role++) {
+    const other = role === 0 ? pairs.source : pairs.target;
+    for (let i = 0; i < pairs.length; i++) {
+      const contact = contactOfPair[role][i];
+      if (contact) all[fill[contact - 1]++] = other[i];
+    }
+  }
+  let written = 0;
+  for (let c = 0; c < length; c++) {
+    let group = all.subarray(counts[c], counts[c + 1]);
+    if (group.length > othersKept) {
+      group = group.slice().sort((x, y) => addressHash[x] - addressHash[y]);
+      group = distinct(group).subarray(0, othersKept);
+    }
+    targets.othersAt[c] = written;
+    targets.othersCount[c] = group.length;
+    all.set(group, written);
+    written += group.length;
+  }
+  targets.others = all.slice(0, written);
+}
+
+/** Neighbours once: a late and a timely pair share their other side. */
+function distinct(sorted: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
+  return sorted.filter((value, i) => i === 0 || value !== sorted[i - 1]);
+}
+
+function mix(a: number, b: number, c: number, d: number): number {
+  let h = Math.imul(a, 0x9e3779b1) ^ Math.imul(b, 0x85ebca6b) ^ Math.imul(c, 0xc2b2ae35) ^ Math.imul(d, 0x27d4eb2f);
+  h ^= h >>> 15;
+  h = Math.imul(h, 0x2c1b3c6d);
+  return h ^ (h >>> 13);
+}
+
+/** A power of two with at least half of it free. */
+function tableSize(entries: number): number {
+  return 1 << (32 - Math.clz32(Math.max(8, 2 * entries)));
+}
+
+function emptyPairs(n: number): PairContacts {
+  return {
+    length: 0,
+    source: new Uint32Array(n),
+    target: new Uint32Array(n),
+    port: new Uint16Array(n),
+    protocol: new Uint8Array(n),
+    bucket: new Uint32Array(n),
+    late: new Uint8Array(n),
+    requests: new Uint32Array(n),
+    replies: new Uint32Array(n),
+    answered: new Uint32Array(n),
+    failed: new Uint32Array(n),
+    sourceBytes: new Float64Array(n),
+    targetBytes: new Float64Array(n),
+    sourcePackets: new Float64Array(n),
+    targetPackets: new Float64Array(n),
+    minuteSourceBytes: new Float64Array(n),
+    minuteSourcePackets: new Float64Array(n),
+    minuteTargetBytes: new Float64Array(n),
+    minuteTargetPackets: new Float64Array(n),
+    sourcePortsLow: new Uint32Array(n),
+    sourcePortsHigh: new Uint32Array(n),
+    startsAt: new Uint32Array(n),
+    startCount: new Uint8Array(n),
+    startMs: new Float64Array(n * startsMax),
+    startBytes: new Float64Array(n * startsMax),
+  };
+}
+
+function emptyTargets(n: number): TargetContacts {
+  return {
+    length: 0,
+    entity: new Uint32Array(n),
+    reflected: new Uint8Array(n),
+    port: new Uint16Array(n),
+    protocol: new Uint8Array(n),
+    bucket: new Uint32Array(n),
+    flows: new Uint32Array(n),
+    answered: new Uint32Array(n),
+    failed: new Uint32Array(n),
+    minuteBytes: new Float64Array(n),
+    minutePackets: new Float64Array(n),
+    othersAt: new Uint32Array(n),
+    othersCount: new Uint8Array(n),
+    others: new Uint32Array(0),
+  };
+}
+
+/** Columns of exactly `length` entries, the starts packed: what is sent is what is used. */
+function trimPairs(pairs: PairContacts): PairContacts {
+  const { startMs, startBytes, startCount, length } = pairs;
+  let written = 0;
+  for (let c = 0; c < length; c++) {
+    const from = c * startsMax;
+    pairs.startsAt[c] = written;
+    for (let i = from; i < from + startCount[c]; i++, written++) {
+      startMs[written] = startMs[i];
+      startBytes[written] = startBytes[i];
+    }
+  }
+  const trimmed = trimColumns(pairs, length);
+  return { ...trimmed, startMs: startMs.slice(0, written), startBytes: startBytes.slice(0, written) };
+}
+
+function trimTargets(targets: TargetContacts): TargetContacts {
+  return { ...trimColumns(targets, targets.length), others: targets.others };
+}
+
+function trimColumns<T extends object>(columns: T, length: number): T {
+  const entries = Object.entries(columns).map(([name, column]) => [
+    name,
+    ArrayBuffer.isView(column) ? (column as Uint8Array).slice(0, length) : column,
+  ]);
+  return Object.fromEntries(entries) as T;
+}

@@ -1,0 +1,64 @@
+import { Initiator, Protocol, Tcp, type FlowBatch } from "./flow-batch.ts";
+
+/**
+ * Turns every row round, where needed, so that its source is the side that started the exchange: what the record
+ * proves, else the flags, else the lower port is the service. A row of which only the reply was logged ends up with
+ * no packets from its source; it is evidence of an answer, or of reflection, never of a scan.
+ */
+export function orient(batch: FlowBatch): void {
+  for (let row = 0; row < batch.length; row++) {
+    if (initiatorOf(batch, row) === Initiator.Target) turn(batch, row);
+  }
+}
+
+function initiatorOf(batch: FlowBatch, row: number): Initiator {
+  const protocol = batch.protocol[row];
+  if (protocol === Protocol.Icmp || protocol === Protocol.Icmp6) return icmpInitiator(batch, row, protocol);
+  const proved = batch.initiator[row] as Initiator;
+  if (proved !== Initiator.Unknown) return proved;
+  const flags = batch.tcpFlags[row];
+  if (flags & Tcp.Syn) return flags & Tcp.Ack && onlySyn(flags) ? Initiator.Target : Initiator.Source;
+  return batch.sourcePort[row] < batch.targetPort[row] ? Initiator.Target : Initiator.Source;
+}
+
+/** SYN+ACK and nothing that belongs to a whole connection: the second packet of a handshake, alone. */
+function onlySyn(flags: number): boolean {
+  return (flags & (Tcp.Fin | Tcp.Psh | Tcp.Rst)) === 0;
+}
+
+const echoReply = 0;
+const echoRequest = 8;
+const echoReply6 = 129;
+const echoRequest6 = 128;
+
+/** Replies and errors answer something; an echo reply is filed under its request. */
+function icmpInitiator(batch: FlowBatch, row: number, protocol: number): Initiator {
+  const type = batch.targetPort[row] >>> 8;
+  if (protocol === Protocol.Icmp) {
+    if (type === echoReply && batch.targetPort[row] === 0 && batch.initiator[row] !== Initiator.Source) {
+      batch.targetPort[row] = echoRequest << 8;
+      return Initiator.Target;
+    }
+    return type === 3 || type === 4 || type === 11 || type === 12 ? Initiator.Target : Initiator.Source;
+  }
+  if (type === echoReply6) {
+    batch.targetPort[row] = echoRequest6 << 8;
+    return Initiator.Target;
+  }
+  return type >= 1 && type <= 4 ? Initiator.Target : Initiator.Source;
+}
+
+function turn(batch: FlowBatch, row: number): void {
+  swap(batch.source, batch.target, row);
+  swap(batch.sourceBytes, batch.targetBytes, row);
+  swap(batch.sourcePackets, batch.targetPackets, row);
+  batch.tcpFlags[row] = 0;
+  const protocol = batch.protocol[row];
+  if (protocol !== Protocol.Icmp && protocol !== Protocol.Icmp6) swap(batch.sourcePort, batch.targetPort, row);
+}
+
+function swap(left: Uint16Array | Uint32Array | Float64Array, right: typeof left, row: number): void {
+  const kept = left[row];
+  left[row] = right[row];
+  right[row] = kept;
+}

@@ -1,0 +1,108 @@
+import { isBefore, startsMax, type PairContacts } from "../flow/contacts.ts";
+import type { StateReader, StateWriter } from "../slots/state-bytes.ts";
+
+/** Per start: bucket, start in ms relative to the window (two's complement), bytes sent (saturated). */
+const stride = 3;
+
+/** Starts kept per pair: the latest ones, by whole 10-second buckets. */
+export const startsKept = 64;
+
+/**
+ * The latest starts of a pair within one window, for timing and size regularity.
+ *
+ * State is canonical: per bucket the `startsMax` earliest starts; of the buckets, the latest whole ones that fit into
+ * `startsKept`. A bucket once dropped stays dropped, since what pushed it out only grows; `#floor` remembers it.
+ *
+ * Bounds: 12 bytes per start, 768 bytes when full.
+ */
+export class StartRing {
+  size = 0;
+  /** Greatest bucket that was dropped, −1 while none was. */
+  #floor = -1;
+  /** Sorted by (bucket, start, bytes). */
+  #entries = new Int32Array(stride * 4);
+
+  /** Merges the starts of one contact. */
+  add(pairs: PairContacts, i: number, windowStartMs: number): void {
+    const bucket = pairs.bucket[i];
+    if (bucket <= this.#floor) return;
+    const from = pairs.startsAt[i];
+    for (let s = from; s < from + pairs.startCount[i]; s++) {
+      this.#insert(bucket, pairs.startMs[s] - windowStartMs, saturated(pairs.startBytes[s]));
+    }
+    this.#trim();
+  }
+
+  /** Start times relative to the window, in ms, ascending; and the bytes of each. */
+  starts(): { atMs: number[]; bytes: number[] } {
+    const order = Array.from({ length: this.size }, (_, i) => i * stride).sort(
+      (x, y) => this.#entries[x + 1] - this.#entries[y + 1] || this.#entries[x + 2] - this.#entries[y + 2],
+    );
+    return { atMs: order.map((e) => this.#entries[e + 1]), bytes: order.map((e) => this.#entries[e + 2]) };
+  }
+
+  save(writer: StateWriter): void {
+    writer.f64(this.#floor);
+    writer.words(new Uint32Array(this.#entries.buffer, 0, this.size * stride));
+  }
+
+  static load(reader: StateReader): StartRing {
+    const ring = new StartRing();
+    ring.#floor = reader.f64();
+    const entries = reader.words();
+    ring.size = entries.length / stride;
+    if (entries.length > 0) ring.#entries = new Int32Array(entries.buffer);
+    return ring;
+  }
+
+  #insert(bucket: number, startMs: number, bytes: number): void {
+    let at = this.size;
+    while (at > 0 && this.#follows(at - 1, bucket, startMs, bytes)) at--;
+    const first = this.#firstOf(bucket, at);
+    if (at - first === startsMax) return;
+    if (++this.size * stride > this.#entries.length) {
+      const grown = new Int32Array(this.#entries.length * 2);
+      grown.set(this.#entries);
+      this.#entries = grown;
+    }
+    const entries = this.#entries;
+    const e = at * stride;
+    entries.copyWithin(e + stride, e, (this.size - 1) * stride);
+    entries[e] = bucket;
+    entries[e + 1] = startMs;
+    entries[e + 2] = bytes;
+    this.#dropNinth(bucket, first);
+  }
+
+  #follows(i: number, bucket: number, startMs: number, bytes: number): boolean {
+    const entries = this.#entries;
+    const e = i * stride;
+    return entries[e] > bucket || (entries[e] === bucket && isBefore(startMs, bytes, entries[e + 1], entries[e + 2]));
+  }
+
+  #firstOf(bucket: number, end: number): number {
+    let first = end;
+    while (first > 0 && this.#entries[(first - 1) * stride] === bucket) first--;
+    return first;
+  }
+
+  #dropNinth(bucket: number, first: number): void {
+    const ninth = first + startsMax;
+    if (ninth >= this.size || this.#entries[ninth * stride] !== bucket) return;
+    this.#entries.copyWithin(ninth * stride, (ninth + 1) * stride, this.size * stride);
+    this.size--;
+  }
+
+  #trim(): void {
+    if (this.size <= startsKept) return;
+    let drop = this.size - startsKept;
+    this.#floor = this.#entries[(drop - 1) * stride];
+    while (drop < this.size && this.#entries[drop * stride] === this.#floor) drop++;
+    this.#entries.copyWithin(0, drop * stride, this.size * stride);
+    this.size -= drop;
+  }
+}
+
+function saturated(bytes: number): number {
+  return Math.min(bytes, 0x7fffffff);
+}

@@ -1,0 +1,88 @@
+/** The threats of the three detectors so far; the names are those of the API, of D1 and of truth files. */
+export const threats = ["port_scan", "ddos", "c2_beacon"] as const;
+export type Threat = (typeof threats)[number];
+
+/** From least to most severe; an alert is `medium` or above. */
+export const severities = ["info", "low", "medium", "high", "critical"] as const;
+export type Severity = (typeof severities)[number];
+
+/** `provisional` may still grow, shrink or be withdrawn; the other two are the last word on their window. */
+export type VerdictState = "provisional" | "final" | "withdrawn";
+
+/** An address as four big-endian 32-bit words, IPv4 mapped into IPv6. */
+export type AddressWords = readonly [number, number, number, number];
+
+/** The other side of a finding. Port 0 where several ports, or none, are concerned. */
+export interface Peer {
+  address: string;
+  port: number;
+  /** IANA name in lower case, or the number as text. */
+  protocol: string;
+}
+
+/** What a person needs to check a finding: counts, ratios, thresholds in force; keys in snake_case with units. */
+export type Evidence = Readonly<Record<string, string | number | boolean | readonly unknown[] | object>>;
+
+/** What of the input a verdict rests on (promise 3c). */
+export interface Completeness {
+  late_records: number;
+  evicted_entities: number;
+  folded_contacts: number;
+}
+
+/** A span of event time, half open. */
+export interface Window {
+  startMs: number;
+  endMs: number;
+}
+
+/** A detector's opinion about one entity in one identity window. */
+export interface Finding {
+  threat: Threat;
+  detectorVersion: number;
+  /** An address in text form; prefixes are to follow. */
+  entity: string;
+  window: Window;
+  /** 0 to 1, higher is stranger. */
+  score: number;
+  /** 0 to 1: how much of what the method wants to see the log could show. */
+  confidence: number;
+  severity: Severity;
+  /** ATT&CK technique ids, the most specific first. */
+  techniques: readonly string[];
+  /** One sentence for a person. */
+  summary: string;
+  /** At most `peersMax`, most telling first. */
+  peers: readonly Peer[];
+  peerCount: number;
+  evidence: Evidence;
+}
+
+/** Peers that a finding lists: enough for an analyst to act, small enough for a row. */
+export const peersMax = 16;
+
+/** A finding as the slot publishes it. */
+export interface Verdict extends Finding {
+  state: VerdictState;
+  /** Set by the slot, rises with each change: the higher one wins wherever two writers meet. */
+  revision: number;
+  completeness: Completeness;
+}
+
+export interface TierReport {
+  tier: 1 | 2 | 3;
+  ran: boolean;
+  /** Why it did not; null if it did. */
+  reason: string | null;
+}
+
+/** What D1 stores and the API shows: a verdict with its identity and its times. */
+export interface Anomaly extends Verdict {
+  /** 32 hex digits: HMAC(tenant's id key, threat, entity, identity window). */
+  id: string;
+  tenant: string;
+  configVersion: string;
+  receivedAtMs: number;
+  decidedAtMs: number;
+  tiers: readonly TierReport[];
+}
