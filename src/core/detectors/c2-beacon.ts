@@ -1,0 +1,380 @@
+import { formatAddress, isGroupAddress, wordsAt } from "../flow/address.ts";
+import { bucketMs, type PairContacts } from "../flow/contacts.ts";
+import { Protocol } from "../flow/flow-batch.ts";
+import { protocolName, serviceName, serviceOf, servicePort, serviceProtocol } from "../flow/protocols.ts";
+import { StartRing } from "../sketches/start-ring.ts";
+import { EntityWindows, type EntityState, type Entry, type StateCodec } from "../slots/entity-windows.ts";
+import { peersMax, severities, type AddressWords, type Finding, type Severity } from "../verdict.ts";
+import type { Detector, Opinion, SlotDetector } from "./detector.ts";
+import { gapsOf, spreadOf, type Spread } from "./regularity.ts";
+import { rounded } from "./scoring.ts";
+
+export interface C2BeaconSettings {
+  /** Contacts of a pair before it is judged. Fewer finds beacons earlier, and calls more of chance regular. */
+  contactsMin: number;
+  /** Timing score, 0 to 1, from which a pair counts as regular. Uniform jitter of 50 % scores 0.9. */
+  timingScoreMin: number;
+  /** Size score, 0 to 1, from which the requests count as alike. */
+  sizeScoreMin: number;
+  /** Median gap below which contacts are one burst, such as a page load, not a beacon. */
+  gapMinMs: number;
+  /** Median gap up to which regular contacts count as fast: few benign programs open connection after connection. */
+  fastGapMaxMs: number;
+  /** Contacts from which a fast beacon is taken seriously. */
+  fastContactsMin: number;
+  /** Mean answer up to which a pair exchanges messages rather than fetches content. */
+  answerBytesMax: number;
+  /** Share of contacts without an answer, and number of contacts, that make a persistent call to a dead or dying host. */
+  unansweredShareMin: number;
+  persistentContactsMin: number;
+  /** Ten-minute spans of the day with contacts, from which a pair has lasted: a scan or a session has not. */
+  activeBinsMin: number;
+  /** Regular peers of one source beyond which it is a program that talks to many, such as a peer-to-peer client. */
+  peersOfOneSourceMax: number;
+}
+
+const dayMs = 24 * 3_600_000;
+
+/** Ten-minute bins of a day, one bit each: how steadily a pair was in contact. */
+const binMs = 600_000;
+const binWords = 5;
+
+/** What one source did towards one service of one target in a day. */
+interface Pair {
+  target: AddressWords;
+  service: number;
+  outside: boolean;
+  requests: number;
+  answered: number;
+  failed: number;
+  sourceBytes: number;
+  targetBytes: number;
+  packets: number;
+  /** A 64-bit set of source ports. */
+  portsLow: number;
+  portsHigh: number;
+  bins: Uint32Array;
+  ring: StartRing;
+  /** Contacts at the last provisional look: the next one is when they have grown by half. Not saved. */
+  judgedAt: number;
+}
+
+interface SourceState extends EntityState {
+  internal: boolean;
+  pairs: Map<number | string, Pair>;
+}
+
+const sums = ["requests", "answered", "failed", "sourceBytes", "targetBytes", "packets"] as const;
+
+const codec: StateCodec<SourceState> = {
+  create: () => ({ touched: false, internal: false, pairs: new Map() }),
+  save(state, writer) {
+    writer.u8(state.internal ? 1 : 0);
+    writer.u32(state.pairs.size);
+    for (const pair of state.pairs.values()) {
+      for (const word of pair.target) writer.u32(word);
+      writer.u32(pair.service);
+      writer.u8(pair.outside ? 1 : 0);
+      for (const name of sums) writer.f64(pair[name]);
+      writer.u32(pair.portsLow);
+      writer.u32(pair.portsHigh);
+      writer.words(pair.bins);
+      pair.ring.save(writer);
+    }
+  },
+  load(reader) {
+    const state = codec.create();
+    state.internal = reader.u8() === 1;
+    for (let left = reader.u32(); left > 0; left--) {
+      const target = [reader.u32(), reader.u32(), reader.u32(), reader.u32()] as const;
+      const pair = emptyPair(target, reader.u32(), reader.u8() === 1);
+      for (const name of sums) pair[name] = reader.f64();
+      pair.portsLow = reader.u32();
+      pair.portsHigh = reader.u32();
+      pair.bins = reader.words();
+      pair.ring = StartRing.load(reader);
+      state.pairs.set(keyOf(target, pair.service), pair);
+    }
+    return state;
+  },
+};
+
+function emptyPair(target: AddressWords, service: number, outside: boolean): Pair {
+  const zero = { requests: 0, answered: 0, failed: 0, sourceBytes: 0, targetBytes: 0, packets: 0 };
+  const ports = { portsLow: 0, portsHigh: 0 };
+  return { target, service, outside, ...zero, ...ports, bins: new Uint32Array(binWords), ring: new StartRing(), judgedAt: 0 };
+}
+
+/** IPv4 with its service fits into the 53 bits of a number: 32 of address, 16 of port, 1 of protocol. */
+function keyOf([a, b, c, d]: AddressWords, service: number): number | string {
+  if (a === 0 && b === 0 && c === 0xffff) {
+    return (d * 65536 + servicePort(service)) * 2 + (serviceProtocol(service) === Protocol.Tcp ? 1 : 0);
+  }
+  return `${a},${b},${c},${d},${service}`;
+}
+
+/**
+ * C2 beacon: an implant inside calls its controller outside, again and again.
+ *
+ * Method: per source and UTC day, for each external (target, port), the latest 64 contacts. Timing and sizes are
+ * regular if their gaps and bytes have little skew (Bowley) and little deviation from the median (MAD). Most regular
+ * traffic is benign, so regularity alone is `low`; `medium` needs a second reason: a service that clients do not
+ * usually poll, contacts in quick succession with small answers of one size, or calls that go on although they are
+ * not answered. A source with many such peers talks to a crowd and stays `low`.
+ * Bounds: per pair 64 starts of 12 bytes, a bit per ten minutes, sums.
+ * Misses: fewer than `contactsMin` contacts a day; beacons inside one long connection; slow beacons on common
+ * ports, which look like update checks; peer-to-peer bots.
+ * Not beacons by their shape: several contacts a second (page loads), records of one connection (few source ports),
+ * DNS and NTP (their port, one or two small packets).
+ * Source: RITA v5 (timing and size scores); Hu et al., BAYWATCH, DSN 2016 (benign periodicity must be ranked away).
+ */
+export const c2Beacon: Detector<C2BeaconSettings> = {
+  id: "c2_beacon",
+  version: 1,
+  defaults: {
+    contactsMin: 12,
+    timingScoreMin: 0.8,
+    sizeScoreMin: 0.9,
+    gapMinMs: 1000,
+    fastGapMaxMs: 120_000,
+    fastContactsMin: 30,
+    answerBytesMax: 16_384,
+    unansweredShareMin: 0.4,
+    persistentContactsMin: 50,
+    activeBinsMin: 3,
+    peersOfOneSourceMax: 4,
+  },
+  create(settings, saved) {
+    const days = new EntityWindows(dayMs, codec);
+    if (saved) days.load(saved);
+    const state: SlotDetector = {
+      learn({ contacts, pairs: indexes }) {
+        const { pairs, addresses, internal } = contacts;
+        for (const i of indexes) {
+          const protocol = pairs.protocol[i];
+          if (protocol !== Protocol.Tcp && protocol !== Protocol.Udp) continue;
+          if (isGroupAddress(addresses, pairs.target[i])) continue;
+          const { state: source, windowStartMs } = days.touch(addresses, pairs.source[i], pairs.bucket[i]);
+          source.internal = internal[pairs.source[i]] === 1;
+          const target = wordsAt(addresses, pairs.target[i]);
+          const service = serviceOf(pairs.port[i], protocol);
+          const key = keyOf(target, service);
+          let pair = source.pairs.get(key);
+          if (!pair) source.pairs.set(key, (pair = emptyPair(target, service, internal[pairs.target[i]] === 0)));
+          addContact(pair, pairs, i, windowStartMs);
+        }
+      },
+      findings(closedMs) {
+        const opinions: Opinion[] = [];
+        for (const entry of days.takeTouched()) {
+          if (!hasGrown(entry.state, settings)) continue;
+          const finding = judgeSource(entry, settings);
+          if (finding) opinions.push({ finding, final: false });
+        }
+        for (const entry of days.takeClosed(closedMs)) {
+          const finding = judgeSource(entry, settings);
+          if (finding) opinions.push({ finding, final: true });
+        }
+        return opinions;
+      },
+      save(writer) {
+        days.save(writer);
+      },
+    };
+    return state;
+  },
+};
+
+function addContact(pair: Pair, pairs: PairContacts, i: number, windowStartMs: number): void {
+  pair.requests += pairs.requests[i];
+  pair.answered += pairs.answered[i];
+  pair.failed += pairs.failed[i];
+  pair.sourceBytes += pairs.sourceBytes[i];
+  pair.targetBytes += pairs.targetBytes[i];
+  pair.packets += pairs.sourcePackets[i];
+  pair.portsLow |= pairs.sourcePortsLow[i];
+  pair.portsHigh |= pairs.sourcePortsHigh[i];
+  const bin = Math.floor((pairs.bucket[i] * bucketMs - windowStartMs) / binMs);
+  if (pairs.requests[i] > 0) pair.bins[bin >>> 5] |= 1 << (bin & 31);
+  pair.ring.add(pairs, i, windowStartMs);
+}
+
+/** Whether a provisional look is due: judging costs far more than learning. */
+function hasGrown(source: SourceState, settings: C2BeaconSettings): boolean {
+  if (!source.internal) return false;
+  let grown = false;
+  for (const pair of source.pairs.values()) {
+    if (pair.requests < settings.contactsMin || pair.requests < 1.5 * pair.judgedAt) continue;
+    pair.judgedAt = pair.requests;
+    grown = true;
+  }
+  return grown;
+}
+
+/** Why a regular or persistent pair is more than that. */
+type Reason = "uncommon_service" | "fast_and_uniform" | "unanswered";
+
+interface Suspect {
+  pair: Pair;
+  timing: Spread;
+  size: Spread;
+  regular: boolean;
+  reasons: Reason[];
+  unansweredShare: number;
+  binsActive: number;
+  longestRun: number;
+  score: number;
+}
+
+function judgeSource(entry: Entry<SourceState>, settings: C2BeaconSettings): Finding | undefined {
+  if (!entry.state.internal) return undefined;
+  const suspects: Suspect[] = [];
+  for (const pair of entry.state.pairs.values()) {
+    if (pair.requests < settings.contactsMin || !canBeacon(pair)) continue;
+    const suspect = judgePair(pair, settings);
+    if (suspect) suspects.push(suspect);
+  }
+  if (suspects.length === 0) return undefined;
+  suspects.sort((a, b) => b.reasons.length - a.reasons.length || b.score - a.score || byName(a.pair, b.pair));
+  return finding(entry, suspects, settings);
+}
+
+function byName(a: Pair, b: Pair): number {
+  for (let i = 0; i < 4; i++) if (a.target[i] !== b.target[i]) return a.target[i] - b.target[i];
+  return a.service - b.service;
+}
+
+/** Excluded by shape: inside, slices of one connection, DNS and NTP. */
+function canBeacon(pair: Pair): boolean {
+  if (!pair.outside) return false;
+  if (bitCount(pair.portsLow) + bitCount(pair.portsHigh) <= 3) return false;
+  const isNameOrTime = [dnsService, ntpService].includes(pair.service);
+  return !(isNameOrTime && pair.packets <= 2 * pair.requests && pair.sourceBytes <= smallRequestBytes * pair.requests);
+}
+
+const dnsService = serviceOf(53, Protocol.Udp);
+const ntpService = serviceOf(123, Protocol.Udp);
+/** A DNS query or an NTP request fits, headers included; a tunnel's or an implant's seldom stays below. */
+const smallRequestBytes = 150;
+
+/** Services that programs on ordinary hosts poll all day: regularity towards them is no news. */
+const commonPorts = new Set([
+  22, 25, 53, 80, 110, 123, 143, 443, 465, 587, 853, 993, 995, 1883, 3478, 5222, 5223, 5228, 8080, 8443, 8883,
+]);
+
+function judgePair(pair: Pair, settings: C2BeaconSettings): Suspect | undefined {
+  const { atMs, bytes } = pair.ring.starts();
+  const timing = spreadOf(gapsOf(atMs).filter((gap) => gap > 0), 1);
+  const size = spreadOf(bytes, 0);
+  const uncommon = !commonPorts.has(servicePort(pair.service));
+  const unansweredShare = Math.min(1, pair.failed / pair.requests);
+  const { active, longestRun } = activity(pair.bins);
+  const regular =
+    timing.count >= settings.contactsMin / 2 &&
+    timing.median >= settings.gapMinMs &&
+    timing.score >= settings.timingScoreMin;
+  const reasons: Reason[] = [];
+  if (uncommon && regular && active >= settings.activeBinsMin) reasons.push("uncommon_service");
+  if (
+    regular &&
+    size.score >= settings.sizeScoreMin &&
+    timing.median <= settings.fastGapMaxMs &&
+    pair.requests >= settings.fastContactsMin &&
+    pair.targetBytes <= settings.answerBytesMax * pair.requests
+  ) {
+    reasons.push("fast_and_uniform");
+  }
+  if (
+    uncommon &&
+    unansweredShare >= settings.unansweredShareMin &&
+    pair.requests >= settings.persistentContactsMin &&
+    longestRun >= settings.activeBinsMin &&
+    longestRun >= active / 2
+  ) {
+    reasons.push("unanswered");
+  }
+  if (!regular && reasons.length === 0) return undefined;
+  const score = rounded(Math.max(regular ? (timing.score + size.score) / 2 : 0, reasons.includes("unanswered") ? unansweredShare : 0));
+  return { pair, timing, size, regular, reasons, unansweredShare, binsActive: active, longestRun, score };
+}
+
+/** How many bins were active, and how many of them in a row at most. */
+function activity(bins: Uint32Array): { active: number; longestRun: number } {
+  let active = 0;
+  let run = 0;
+  let longestRun = 0;
+  for (let bin = 0; bin < 32 * bins.length; bin++) {
+    const isActive = (bins[bin >>> 5] & (1 << (bin & 31))) !== 0;
+    run = isActive ? run + 1 : 0;
+    if (isActive) active++;
+    if (run > longestRun) longestRun = run;
+  }
+  return { active, longestRun };
+}
+
+function bitCount(word: number): number {
+  let count = 0;
+  for (let rest = word >>> 0; rest !== 0; rest &= rest - 1) count++;
+  return count;
+}
+
+/** Low for regularity alone or a crowd of peers; medium with a reason, high with two. */
+function severityFor(suspects: readonly Suspect[], settings: C2BeaconSettings): Severity {
+  const crowd = suspects.filter((s) => s.reasons.length > 0).length > settings.peersOfOneSourceMax;
+  const reasons = suspects[0].reasons.length;
+  return crowd || reasons === 0 ? "low" : severities[Math.min(4, 1 + reasons)];
+}
+
+function finding(entry: Entry<SourceState>, suspects: readonly Suspect[], settings: C2BeaconSettings): Finding {
+  const severity = severityFor(suspects, settings);
+  const named = severity === "low" ? suspects : suspects.filter((s) => s.reasons.length > 0);
+  const [worst] = named;
+  const { pair, timing } = worst;
+  const periodS = rounded(timing.median / 1000);
+  const crowd = severity === "low" && named.length > settings.peersOfOneSourceMax ? `, one of ${named.length} such peers` : "";
+  const answers = worst.unansweredShare > 0.5 ? `${Math.round(100 * worst.unansweredShare)} % unanswered` : "answered";
+  return {
+    threat: "c2_beacon",
+    detectorVersion: c2Beacon.version,
+    entity: formatAddress(entry.address),
+    window: { startMs: entry.windowStartMs, endMs: entry.windowStartMs + dayMs },
+    score: worst.score,
+    confidence: rounded(Math.min(1, timing.count / 32)),
+    severity,
+    techniques: worst.reasons.includes("uncommon_service") ? ["T1571", "T1071"] : ["T1071"],
+    summary: `${pair.requests} contacts to ${formatAddress(pair.target)} ${serviceName(pair.service)}, ${periodS} s apart in the median, ${answers}${crowd}`,
+    peers: named.slice(0, peersMax).map((s) => ({
+      address: formatAddress(s.pair.target),
+      port: servicePort(s.pair.service),
+      protocol: protocolName(serviceProtocol(s.pair.service)),
+    })),
+    peerCount: named.length,
+    evidence: {
+      beacons: named.slice(0, 4).map((s) => evidenceOf(s)),
+      timing_score_min: settings.timingScoreMin,
+      contacts_min: settings.contactsMin,
+    },
+  };
+}
+
+function evidenceOf({ pair, timing, size, reasons, unansweredShare, binsActive, longestRun, score }: Suspect) {
+  return {
+    peer: formatAddress(pair.target),
+    service: serviceName(pair.service),
+    score,
+    reasons,
+    contacts: pair.requests,
+    contacts_timed: timing.count + 1,
+    gap_median_ms: Math.round(timing.median),
+    gap_deviation_ms: Math.round(timing.mad),
+    gap_skew: rounded(timing.skew),
+    timing_score: rounded(timing.score),
+    request_bytes_median: Math.round(size.median),
+    request_bytes_deviation: Math.round(size.mad),
+    size_score: rounded(size.score),
+    answer_bytes_mean: Math.round(pair.targetBytes / pair.requests),
+    unanswered_share: rounded(unansweredShare),
+    ten_minutes_active: binsActive,
+    ten_minutes_longest_run: longestRun,
+  };
+}

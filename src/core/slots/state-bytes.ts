@@ -1,0 +1,99 @@
+/** Writes numbers one after the other, little-endian, into a buffer that grows. */
+export class StateWriter {
+  #bytes = new Uint8Array(1024);
+  #view = new DataView(this.#bytes.buffer);
+  length = 0;
+
+  u8(value: number): void {
+    this.#room(1);
+    this.#view.setUint8(this.length, value);
+    this.length += 1;
+  }
+
+  u32(value: number): void {
+    this.#room(4);
+    this.#view.setUint32(this.length, value, true);
+    this.length += 4;
+  }
+
+  f64(value: number): void {
+    this.#room(8);
+    this.#view.setFloat64(this.length, value, true);
+    this.length += 8;
+  }
+
+  /** The length, then each word. */
+  words(values: Uint32Array): void {
+    this.u32(values.length);
+    for (const value of values) this.u32(value);
+  }
+
+  /** UTF-16 code units, after their count: short ASCII names in practice. */
+  text(value: string): void {
+    this.u32(value.length);
+    for (let i = 0; i < value.length; i++) {
+      this.u8(value.charCodeAt(i) & 255);
+      this.u8(value.charCodeAt(i) >>> 8);
+    }
+  }
+
+  /** The length, then the bytes: a reader can pass over what it does not know. */
+  block(bytes: Uint8Array): void {
+    this.u32(bytes.length);
+    this.#room(bytes.length);
+    this.#bytes.set(bytes, this.length);
+    this.length += bytes.length;
+  }
+
+  bytes(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.slice(0, this.length);
+  }
+
+  #room(more: number): void {
+    if (this.length + more <= this.#bytes.length) return;
+    const grown = new Uint8Array(2 * (this.length + more));
+    grown.set(this.#bytes);
+    this.#bytes = grown;
+    this.#view = new DataView(grown.buffer);
+  }
+}
+
+/** Reads back what a `StateWriter` wrote, in the same order. Throws a RangeError past the end. */
+export class StateReader {
+  readonly #view: DataView;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  u8(): number {
+    return this.#view.getUint8(this.#at++);
+  }
+
+  u32(): number {
+    this.#at += 4;
+    return this.#view.getUint32(this.#at - 4, true);
+  }
+
+  f64(): number {
+    this.#at += 8;
+    return this.#view.getFloat64(this.#at - 8, true);
+  }
+
+  words(): Uint32Array<ArrayBuffer> {
+    return Uint32Array.from({ length: this.u32() }, () => this.u32());
+  }
+
+  block(): Uint8Array {
+    const length = this.u32();
+    this.#at += length;
+    return new Uint8Array(this.#view.buffer, this.#view.byteOffset + this.#at - length, length);
+  }
+
+  text(): string {
+    let value = "";
+    for (let left = this.u32(); left > 0; left--) value += String.fromCharCode(this.u8() | (this.u8() << 8));
+    return value;
+  }
+}
