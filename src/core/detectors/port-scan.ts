@@ -228,7 +228,8 @@ function finding(entry: Entry<ScanState>, slow: boolean, judged: Judgement, sett
   const { isVertical, vertical, horizontal, all, scale, threshold } = judged;
   const group = isVertical ? vertical : horizontal;
   const value = weight(group, settings.unknownFactor) * scale;
-  const scaled = (n: number) => Math.round(n * scale);
+  // One of a kind in the sample is one of a kind, as the ports of a vertical scan have one target.
+  const scaled = (n: number) => (n <= 1 ? n : Math.round(n * scale));
   const known = all.failed + all.answered;
   const about = attempts.isExact ? "" : "about ";
   const span = slow ? "a day" : "an hour";

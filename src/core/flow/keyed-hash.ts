@@ -57,7 +57,7 @@ export function hashService(addressHash: number, port: number, protocol: number)
 /** Slots of a tenant. Never changes: stored state is filed by it. */
 export const slotCount = 256;
 
-/** The slot of an entity. Never changes. The high byte, since samples prefer low hashes. */
+/** The slot of an entity. Never changes. The low byte: samples choose by the high bits. */
 export function slotOf(addressHash: number): number {
   return addressHash & (slotCount - 1);
 }

@@ -1,0 +1,165 @@
+import type { Detector } from "../../src/core/detectors/detector.ts";
+import { detectors } from "../../src/core/detectors/index.ts";
+import { parseAddress } from "../../src/core/flow/address.ts";
+import type { Contacts } from "../../src/core/flow/contacts.ts";
+import { FlowBatch, Initiator, Outcome, Protocol } from "../../src/core/flow/flow-batch.ts";
+import { fold, type FoldOptions } from "../../src/core/flow/fold.ts";
+import { networkMatcher } from "../../src/core/flow/networks.ts";
+import { orient } from "../../src/core/flow/orient.ts";
+import { Shard } from "../../src/core/slots/shard.ts";
+import type { Verdict } from "../../src/core/verdict.ts";
+import { Random } from "./random.ts";
+
+/** One flow, as a test writes it; what is left out is a small TCP exchange that was answered. */
+export interface TraceFlow {
+  source: string;
+  target: string;
+  targetPort: number;
+  startMs: number;
+  durationMs?: number;
+  sourcePort?: number;
+  protocol?: number;
+  outcome?: Outcome;
+  sourceBytes?: number;
+  targetBytes?: number;
+  sourcePackets?: number;
+  targetPackets?: number;
+  initiator?: Initiator;
+  tcpFlags?: number;
+}
+
+export function batchOf(flows: readonly TraceFlow[]): FlowBatch {
+  const batch = new FlowBatch();
+  for (const flow of flows) {
+    const outcome = flow.outcome ?? Outcome.Answered;
+    const row = batch.add();
+    batch.source[row] = batch.addresses.intern(...parseAddress(flow.source)!);
+    batch.target[row] = batch.addresses.intern(...parseAddress(flow.target)!);
+    batch.sourcePort[row] = flow.sourcePort ?? 40_000 + (flow.startMs % 20_000);
+    batch.targetPort[row] = flow.targetPort;
+    batch.protocol[row] = flow.protocol ?? Protocol.Tcp;
+    batch.startMs[row] = flow.startMs;
+    batch.endMs[row] = flow.startMs + (flow.durationMs ?? 100);
+    batch.sourceBytes[row] = flow.sourceBytes ?? 500;
+    batch.targetBytes[row] = flow.targetBytes ?? (outcome === Outcome.Answered ? 2_000 : 0);
+    batch.sourcePackets[row] = flow.sourcePackets ?? 3;
+    batch.targetPackets[row] = flow.targetPackets ?? (outcome === Outcome.Answered ? 4 : 0);
+    batch.tcpFlags[row] = flow.tcpFlags ?? 0;
+    batch.outcome[row] = outcome;
+    batch.initiator[row] = flow.initiator ?? Initiator.Source;
+  }
+  orient(batch);
+  return batch;
+}
+
+export const foldOptions: FoldOptions = {
+  hashKey: [0x01234567, 0x89abcdef],
+  isInternal: networkMatcher(["10.0.0.0/8", "2001:db8:1::/48"]),
+  allowanceMs: 600_000,
+};
+
+export function contactsOf(flows: readonly TraceFlow[], options: Partial<FoldOptions> = {}): Contacts {
+  return fold(batchOf(flows), { ...foldOptions, ...options });
+}
+
+export interface RunOptions {
+  /** Flows per batch; all in one by default. */
+  cut?: number;
+  /** Objects among which the slots are dealt. */
+  shards?: number;
+  detectors?: readonly Detector[];
+  /** Whether each shard loses its memory and is restored from its bytes after every batch. */
+  evict?: boolean;
+  /** Of fold and shards alike. */
+  allowanceMs?: number;
+  /** Of the fold alone: to break a rule on purpose. */
+  foldOptions?: Partial<FoldOptions>;
+  /** Changes contacts on their way: to break a rule on purpose. */
+  tamper?: (contacts: Contacts) => Contacts;
+}
+
+/** Everything that the slots said, in order. */
+export function verdictsOf(flows: readonly TraceFlow[], options: RunOptions = {}): Verdict[] {
+  const { cut = flows.length, shards: shardCount = 1, tamper = (contacts) => contacts } = options;
+  const { allowanceMs = foldOptions.allowanceMs } = options;
+  const optionsOf = (index: number) => ({
+    detectors: options.detectors ?? detectors,
+    allowanceMs,
+    owns: (slot: number) => slot % shardCount === index,
+  });
+  const shards = Array.from({ length: shardCount }, (_, index) => new Shard(optionsOf(index)));
+  const verdicts: Verdict[] = [];
+  for (let from = 0; from < flows.length; from += cut) {
+    const contacts = tamper(contactsOf(flows.slice(from, from + cut), { allowanceMs, ...options.foldOptions }));
+    shards.forEach((shard, index) => {
+      verdicts.push(...shard.apply(contacts).verdicts);
+      if (options.evict) shards[index] = new Shard(optionsOf(index), shard.save());
+    });
+  }
+  for (const shard of shards) verdicts.push(...shard.end());
+  return verdicts;
+}
+
+/** What promise 3 speaks of, sorted: final verdicts without revisions. */
+export function finalVerdicts(flows: readonly TraceFlow[], options: RunOptions = {}): string[] {
+  return verdictsOf(flows, options)
+    .filter(({ state }) => state === "final")
+    .map(({ revision: _, completeness: __, ...verdict }) => JSON.stringify(verdict))
+    .sort();
+}
+
+/** 2026-01-05T08:00Z: a whole hour, far from midnight. */
+export const traceStartMs = Date.UTC(2026, 0, 5, 8);
+
+/**
+ * An hour and a half of an office with every threat in it, by order of end: scans up and across (one of IPv6), a slow
+ * scan, a SYN flood from many sources, a reflection, beacons with and without answers; thousands of flows.
+ */
+export function sampleTrace(seed: number): TraceFlow[] {
+  const random = new Random(seed);
+  const at = (minutes: number) => Math.floor(traceStartMs + minutes * 60_000 + random.next() * 1000);
+  const flows: TraceFlow[] = [];
+  for (let i = 0; i < 1500; i++) {
+    flows.push({
+      source: `10.0.0.${random.int(10, 40)}`,
+      target: `203.0.113.${random.int(1, 200)}`,
+      targetPort: random.pick([80, 443, 443, 8443]),
+      startMs: at(random.next() * 90),
+      durationMs: random.int(1, 60_000),
+      sourceBytes: random.int(100, 9000),
+    });
+  }
+  const failed = { outcome: Outcome.Unanswered, sourcePackets: 1, sourceBytes: 40 };
+  for (let port = 1; port <= 300; port++) {
+    flows.push({ source: "198.51.100.7", target: "10.0.0.5", targetPort: port, startMs: at(10 + port / 100), ...failed });
+  }
+  for (let host = 1; host <= 90; host++) {
+    flows.push({ source: "10.0.0.66", target: `10.0.7.${host}`, targetPort: 445, startMs: at(20 + host / 20), ...failed });
+  }
+  for (let host = 1; host <= 60; host++) {
+    const target = `2001:db8:1::${host.toString(16)}`;
+    flows.push({ source: "2001:db8:bad::1", target, targetPort: 22, startMs: at(30 + host / 20), ...failed });
+  }
+  for (let port = 0; port < 14; port++) {
+    flows.push({ source: "192.0.2.9", target: "10.0.0.6", targetPort: 7000 + port, startMs: at(5 + port * 6), ...failed });
+  }
+  for (let i = 0; i < 2500; i++) {
+    const source = `198.18.${random.int(0, 255)}.${random.int(1, 254)}`;
+    flows.push({ source, target: "10.0.0.80", targetPort: 443, startMs: at(40 + i / 2500), durationMs: 0, ...failed });
+  }
+  const reply = { sourcePackets: 0, sourceBytes: 0, targetPackets: 2, targetBytes: 2800, outcome: Outcome.Unknown };
+  for (let i = 0; i < 1500; i++) {
+    const target = `192.0.2.${random.int(1, 254)}`;
+    flows.push({ source: "10.0.0.81", target, targetPort: 53, protocol: Protocol.Udp, startMs: at(50 + i / 2000), ...reply });
+  }
+  for (let i = 0; i < 80; i++) {
+    const beacon = { source: "10.0.0.20", target: "203.0.113.250", targetPort: 4444, sourceBytes: 240, targetBytes: 300 };
+    flows.push({ ...beacon, startMs: at(i + 0.2 * random.next()) });
+    flows.push({ source: "10.0.0.21", target: "203.0.113.251", targetPort: 6667, startMs: at(i + random.next() / 2), ...failed });
+  }
+  return flows.sort((a, b) => endOf(a) - endOf(b));
+}
+
+export function endOf(flow: TraceFlow): number {
+  return flow.startMs + (flow.durationMs ?? 100);
+}

@@ -1,0 +1,69 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { bucketMs, startsMax } from "../../../src/core/flow/contacts.ts";
+import { StartRing, startsKept } from "../../../src/core/sketches/start-ring.ts";
+import { StateReader, StateWriter } from "../../../src/core/slots/state-bytes.ts";
+import { contactsOf, traceStartMs, type TraceFlow } from "../../support/trace.ts";
+
+const flows = fc.array(fc.tuple(fc.nat(1_500_000), fc.nat(5)), { minLength: 1, maxLength: 250 }).map((list) =>
+  list.map(
+    ([atMs, bytes]): TraceFlow => ({
+      source: "10.0.0.1",
+      target: "203.0.113.1",
+      targetPort: 443,
+      startMs: traceStartMs + atMs,
+      durationMs: 0,
+      sourceBytes: bytes,
+    }),
+  ),
+);
+
+function ringOf(batches: readonly (readonly TraceFlow[])[]): StartRing {
+  const ring = new StartRing();
+  for (const batch of batches) {
+    const { pairs } = contactsOf(batch, { allowanceMs: 1e9 });
+    for (let i = 0; i < pairs.length; i++) ring.add(pairs, i, traceStartMs);
+  }
+  return ring;
+}
+
+/** The definition, word for word: the earliest of each bucket, then the latest whole buckets. */
+function naive(list: readonly TraceFlow[]): { atMs: number[]; bytes: number[] } {
+  const sorted = [...list].sort((a, b) => a.startMs - b.startMs || a.sourceBytes! - b.sourceBytes!);
+  const buckets = Map.groupBy(sorted, ({ startMs }) => Math.floor(startMs / bucketMs));
+  const kept: TraceFlow[] = [];
+  for (const [, bucket] of [...buckets].sort(([a], [b]) => b - a)) {
+    const earliest = bucket.slice(0, startsMax);
+    if (kept.length + earliest.length > startsKept) break;
+    kept.unshift(...earliest);
+  }
+  return { atMs: kept.map(({ startMs }) => startMs - traceStartMs), bytes: kept.map(({ sourceBytes }) => sourceBytes!) };
+}
+
+describe("StartRing", () => {
+  it("keeps the earliest starts of each bucket, of the latest whole buckets", () => {
+    fc.assert(fc.property(flows, (list) => void expect(ringOf([list]).starts()).toEqual(naive(list))));
+  });
+
+  it("is the same for any order and cut", () => {
+    fc.assert(
+      fc.property(flows, fc.nat(250), (list, cut) => {
+        const reversed = [...list].reverse();
+        expect(ringOf([reversed.slice(0, cut), reversed.slice(cut)]).starts()).toEqual(naive(list));
+      }),
+    );
+  });
+
+  it("remembers what it dropped when it is restored", () => {
+    fc.assert(
+      fc.property(flows, fc.nat(250), (list, cut) => {
+        const writer = new StateWriter();
+        ringOf([list.slice(0, cut)]).save(writer);
+        const ring = StartRing.load(new StateReader(writer.bytes()));
+        const { pairs } = contactsOf(list.slice(cut), { allowanceMs: 1e9 });
+        for (let i = 0; i < pairs.length; i++) ring.add(pairs, i, traceStartMs);
+        expect(ring.starts()).toEqual(naive(list));
+      }),
+    );
+  });
+});
