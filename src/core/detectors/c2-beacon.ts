@@ -35,9 +35,10 @@ export interface C2BeaconSettings {
 
 const dayMs = 24 * 3_600_000;
 
-/** Ten-minute bins of a day, one bit each: how steadily a pair was in contact. */
+/** Ten-minute bins of a day, one bit each, 24 in a number: how steadily a pair was in contact. */
 const binMs = 600_000;
-const binWords = 5;
+const binsPerWord = 24;
+const binWords = 6;
 
 /** What one source did towards one service of one target in a day. */
 interface Pair {
@@ -53,10 +54,11 @@ interface Pair {
   /** A 64-bit set of source ports. */
   portsLow: number;
   portsHigh: number;
-  bins: Uint32Array;
+  bins: number[];
   ring: StartRing;
-  /** Contacts at the last provisional look: the next one is when they have grown by half. Not saved. */
+  /** Contacts at the last provisional look, and what it found: the next is due when they have grown by half. Not saved. */
   judgedAt: number;
+  suspect: Suspect | undefined;
 }
 
 interface SourceState extends EntityState {
@@ -91,9 +93,9 @@ const codec: StateCodec<SourceState> = {
       for (const name of sums) pair[name] = reader.f64();
       pair.portsLow = reader.u32();
       pair.portsHigh = reader.u32();
-      pair.bins = reader.words();
+      pair.bins = [...reader.words()];
       pair.ring = StartRing.load(reader);
-      state.pairs.set(keyOf(target, pair.service), pair);
+      state.pairs.set(keyOf(Uint32Array.from(target), 0, pair.service), pair);
     }
     return state;
   },
@@ -102,11 +104,14 @@ const codec: StateCodec<SourceState> = {
 function emptyPair(target: AddressWords, service: number, outside: boolean): Pair {
   const zero = { requests: 0, answered: 0, failed: 0, sourceBytes: 0, targetBytes: 0, packets: 0 };
   const ports = { portsLow: 0, portsHigh: 0 };
-  return { target, service, outside, ...zero, ...ports, bins: new Uint32Array(binWords), ring: new StartRing(), judgedAt: 0 };
+  const judged = { judgedAt: 0, suspect: undefined };
+  return { target, service, outside, ...zero, ...ports, ...judged, bins: [0, 0, 0, 0, 0, 0], ring: new StartRing() };
 }
 
 /** IPv4 with its service fits into the 53 bits of a number: 32 of address, 16 of port, 1 of protocol. */
-function keyOf([a, b, c, d]: AddressWords, service: number): number | string {
+function keyOf(words: Uint32Array, index: number, service: number): number | string {
+  const w = 4 * index;
+  const [a, b, c, d] = [words[w], words[w + 1], words[w + 2], words[w + 3]];
   if (a === 0 && b === 0 && c === 0xffff) {
     return (d * 65536 + servicePort(service)) * 2 + (serviceProtocol(service) === Protocol.Tcp ? 1 : 0);
   }
@@ -156,22 +161,26 @@ export const c2Beacon: Detector<C2BeaconSettings> = {
           if (isGroupAddress(addresses, pairs.target[i])) continue;
           const { state: source, windowStartMs } = days.touch(addresses, pairs.source[i], pairs.bucket[i]);
           source.internal = internal[pairs.source[i]] === 1;
-          const target = wordsAt(addresses, pairs.target[i]);
+          const target = pairs.target[i];
           const service = serviceOf(pairs.port[i], protocol);
-          const key = keyOf(target, service);
+          const key = keyOf(addresses, target, service);
           let pair = source.pairs.get(key);
-          if (!pair) source.pairs.set(key, (pair = emptyPair(target, service, internal[pairs.target[i]] === 0)));
+          if (!pair) {
+            pair = emptyPair(wordsAt(addresses, target), service, internal[target] === 0);
+            source.pairs.set(key, pair);
+          }
           addContact(pair, pairs, i, windowStartMs);
         }
       },
       findings(closedMs) {
         const opinions: Opinion[] = [];
         for (const entry of days.takeTouched()) {
-          if (!hasGrown(entry.state, settings)) continue;
+          if (!lookAgain(entry.state, settings)) continue;
           const finding = judgeSource(entry, settings);
           if (finding) opinions.push({ finding, final: false });
         }
         for (const entry of days.takeClosed(closedMs)) {
+          for (const pair of entry.state.pairs.values()) pair.suspect = judgePair(pair, settings);
           const finding = judgeSource(entry, settings);
           if (finding) opinions.push({ finding, final: true });
         }
@@ -195,20 +204,21 @@ function addContact(pair: Pair, pairs: PairContacts, i: number, windowStartMs: n
   pair.portsLow |= pairs.sourcePortsLow[i];
   pair.portsHigh |= pairs.sourcePortsHigh[i];
   const bin = Math.floor((pairs.bucket[i] * bucketMs - windowStartMs) / binMs);
-  if (pairs.requests[i] > 0) pair.bins[bin >>> 5] |= 1 << (bin & 31);
+  if (pairs.requests[i] > 0) pair.bins[Math.floor(bin / binsPerWord)] |= 1 << (bin % binsPerWord);
   pair.ring.add(pairs, i, windowStartMs);
 }
 
-/** Whether a provisional look is due: judging costs far more than learning. */
-function hasGrown(source: SourceState, settings: C2BeaconSettings): boolean {
+/** Judges the pairs that have grown by half since their last provisional look; whether there were any. */
+function lookAgain(source: SourceState, settings: C2BeaconSettings): boolean {
   if (!source.internal) return false;
-  let grown = false;
+  let any = false;
   for (const pair of source.pairs.values()) {
     if (pair.requests < settings.contactsMin || pair.requests < 1.5 * pair.judgedAt) continue;
     pair.judgedAt = pair.requests;
-    grown = true;
+    pair.suspect = judgePair(pair, settings);
+    any = true;
   }
-  return grown;
+  return any;
 }
 
 /** Why a regular or persistent pair is more than that. */
@@ -229,11 +239,7 @@ interface Suspect {
 function judgeSource(entry: Entry<SourceState>, settings: C2BeaconSettings): Finding | undefined {
   if (!entry.state.internal) return undefined;
   const suspects: Suspect[] = [];
-  for (const pair of entry.state.pairs.values()) {
-    if (pair.requests < settings.contactsMin || !canBeacon(pair)) continue;
-    const suspect = judgePair(pair, settings);
-    if (suspect) suspects.push(suspect);
-  }
+  for (const { suspect } of entry.state.pairs.values()) if (suspect) suspects.push(suspect);
   if (suspects.length === 0) return undefined;
   suspects.sort((a, b) => b.reasons.length - a.reasons.length || b.score - a.score || byName(a.pair, b.pair));
   return finding(entry, suspects, settings);
@@ -263,6 +269,7 @@ const commonPorts = new Set([
 ]);
 
 function judgePair(pair: Pair, settings: C2BeaconSettings): Suspect | undefined {
+  if (pair.requests < settings.contactsMin || !canBeacon(pair)) return undefined;
   const { atMs, bytes } = pair.ring.starts();
   const timing = spreadOf(gapsOf(atMs).filter((gap) => gap > 0), 1);
   const size = spreadOf(bytes, 0);
@@ -299,12 +306,12 @@ function judgePair(pair: Pair, settings: C2BeaconSettings): Suspect | undefined 
 }
 
 /** How many bins were active, and how many of them in a row at most. */
-function activity(bins: Uint32Array): { active: number; longestRun: number } {
+function activity(bins: readonly number[]): { active: number; longestRun: number } {
   let active = 0;
   let run = 0;
   let longestRun = 0;
-  for (let bin = 0; bin < 32 * bins.length; bin++) {
-    const isActive = (bins[bin >>> 5] & (1 << (bin & 31))) !== 0;
+  for (let bin = 0; bin < binsPerWord * binWords; bin++) {
+    const isActive = (bins[Math.floor(bin / binsPerWord)] & (1 << (bin % binsPerWord))) !== 0;
     run = isActive ? run + 1 : 0;
     if (isActive) active++;
     if (run > longestRun) longestRun = run;

@@ -38,19 +38,22 @@ interface Inflow {
 }
 
 interface Minute {
-  direct?: Inflow;
-  reflected?: Inflow;
+  direct: Inflow | undefined;
+  reflected: Inflow | undefined;
   /** Requests that the entity itself sent. */
   asked: number;
 }
 
 interface FloodState extends EntityState {
   internal: boolean;
+  /** By minute since 1970; one entity is seldom seen in more than a few. */
   minutes: Map<number, Minute>;
+  lastAt: number;
+  last: Minute | undefined;
 }
 
 const codec: StateCodec<FloodState> = {
-  create: () => ({ touched: false, internal: false, minutes: new Map() }),
+  create: () => ({ touched: false, internal: false, minutes: new Map(), lastAt: -1, last: undefined }),
   save(state, writer) {
     writer.u8(state.internal ? 1 : 0);
     writer.u32(state.minutes.size);
@@ -68,7 +71,7 @@ const codec: StateCodec<FloodState> = {
     state.internal = reader.u8() === 1;
     for (let left = reader.u32(); left > 0; left--) {
       const at = reader.f64();
-      const minute: Minute = { asked: reader.f64() };
+      const minute: Minute = { asked: reader.f64(), direct: undefined, reflected: undefined };
       if (reader.u8() === 1) minute.direct = loadInflow(reader);
       if (reader.u8() === 1) minute.reflected = loadInflow(reader);
       state.minutes.set(at, minute);
@@ -131,8 +134,11 @@ export const ddos: Detector<DdosSettings> = {
       const { state } = hours.touch(contacts.addresses, entity, bucket);
       state.internal = contacts.internal[entity] === 1;
       const at = Math.floor((bucket * bucketMs) / minuteMs);
+      if (state.last && state.lastAt === at) return state.last;
       let minute = state.minutes.get(at);
-      if (!minute) state.minutes.set(at, (minute = { asked: 0 }));
+      if (!minute) state.minutes.set(at, (minute = { asked: 0, direct: undefined, reflected: undefined }));
+      state.lastAt = at;
+      state.last = minute;
       return minute;
     };
     const state: SlotDetector = {

@@ -18,8 +18,8 @@ const stride = 7;
 export class BottomK {
   readonly k: number;
   size = 0;
-  /** Sorted by hash. */
-  #entries = new Uint32Array(stride * 2);
+  /** Sorted by hash. A plain array: most sketches hold a few elements, and typed arrays cost more to make. */
+  readonly #entries: number[] = [];
 
   constructor(k: number) {
     this.k = k;
@@ -83,14 +83,13 @@ export class BottomK {
   }
 
   save(writer: StateWriter): void {
-    writer.words(this.#entries.subarray(0, this.size * stride));
+    writer.words(this.#entries);
   }
 
   static load(k: number, reader: StateReader): BottomK {
     const sketch = new BottomK(k);
-    const entries = reader.words();
-    sketch.size = entries.length / stride;
-    if (entries.length > 0) sketch.#entries = entries;
+    for (const word of reader.words()) sketch.#entries.push(word);
+    sketch.size = sketch.#entries.length / stride;
     return sketch;
   }
 
@@ -107,14 +106,10 @@ export class BottomK {
   }
 
   #insert(at: number, hash: number, addresses: Uint32Array, word: number, label: number, flags: number): void {
-    if (this.size < this.k && ++this.size * stride > this.#entries.length) {
-      const grown = new Uint32Array(Math.min(this.k * stride, this.#entries.length * 2));
-      grown.set(this.#entries);
-      this.#entries = grown;
-    }
+    if (this.size < this.k) this.size++;
     const entries = this.#entries;
     const e = at * stride;
-    entries.copyWithin(e + stride, e, (this.size - 1) * stride);
+    for (let i = this.size * stride - 1; i >= e + stride; i--) entries[i] = entries[i - stride];
     entries[e] = hash;
     entries[e + 1] = addresses[word];
     entries[e + 2] = addresses[word + 1];

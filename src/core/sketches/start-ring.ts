@@ -1,7 +1,7 @@
 import { isBefore, startsMax, type PairContacts } from "../flow/contacts.ts";
 import type { StateReader, StateWriter } from "../slots/state-bytes.ts";
 
-/** Per start: bucket, start in ms relative to the window (two's complement), bytes sent (saturated). */
+/** Per start: bucket, start in ms relative to the window, bytes sent. */
 const stride = 3;
 
 /** Starts kept per pair: the latest ones, by whole 10-second buckets. */
@@ -13,14 +13,14 @@ export const startsKept = 64;
  * State is canonical: per bucket the `startsMax` earliest starts; of the buckets, the latest whole ones that fit into
  * `startsKept`. A bucket once dropped stays dropped, since what pushed it out only grows; `#floor` remembers it.
  *
- * Bounds: 12 bytes per start, 768 bytes when full.
+ * Bounds: three numbers per start, 1.5 KB when full.
  */
 export class StartRing {
   size = 0;
   /** Greatest bucket that was dropped, −1 while none was. */
   #floor = -1;
   /** Sorted by (bucket, start, bytes). */
-  #entries = new Int32Array(stride * 4);
+  readonly #entries: number[] = [];
 
   /** Merges the starts of one contact. */
   add(pairs: PairContacts, i: number, windowStartMs: number): void {
@@ -28,7 +28,7 @@ export class StartRing {
     if (bucket <= this.#floor) return;
     const from = pairs.startsAt[i];
     for (let s = from; s < from + pairs.startCount[i]; s++) {
-      this.#insert(bucket, pairs.startMs[s] - windowStartMs, saturated(pairs.startBytes[s]));
+      this.#insert(bucket, pairs.startMs[s] - windowStartMs, pairs.startBytes[s]);
     }
     this.#trim();
   }
@@ -43,15 +43,15 @@ export class StartRing {
 
   save(writer: StateWriter): void {
     writer.f64(this.#floor);
-    writer.words(new Uint32Array(this.#entries.buffer, 0, this.size * stride));
+    writer.u32(this.size);
+    for (let i = 0; i < this.size * stride; i++) writer.f64(this.#entries[i]);
   }
 
   static load(reader: StateReader): StartRing {
     const ring = new StartRing();
     ring.#floor = reader.f64();
-    const entries = reader.words();
-    ring.size = entries.length / stride;
-    if (entries.length > 0) ring.#entries = new Int32Array(entries.buffer);
+    ring.size = reader.u32();
+    for (let i = 0; i < ring.size * stride; i++) ring.#entries.push(reader.f64());
     return ring;
   }
 
@@ -60,14 +60,10 @@ export class StartRing {
     while (at > 0 && this.#follows(at - 1, bucket, startMs, bytes)) at--;
     const first = this.#firstOf(bucket, at);
     if (at - first === startsMax) return;
-    if (++this.size * stride > this.#entries.length) {
-      const grown = new Int32Array(this.#entries.length * 2);
-      grown.set(this.#entries);
-      this.#entries = grown;
-    }
+    this.size++;
     const entries = this.#entries;
     const e = at * stride;
-    entries.copyWithin(e + stride, e, (this.size - 1) * stride);
+    for (let i = this.size * stride - 1; i >= e + stride; i--) entries[i] = entries[i - stride];
     entries[e] = bucket;
     entries[e + 1] = startMs;
     entries[e + 2] = bytes;
@@ -89,7 +85,7 @@ export class StartRing {
   #dropNinth(bucket: number, first: number): void {
     const ninth = first + startsMax;
     if (ninth >= this.size || this.#entries[ninth * stride] !== bucket) return;
-    this.#entries.copyWithin(ninth * stride, (ninth + 1) * stride, this.size * stride);
+    this.#entries.splice(ninth * stride, stride);
     this.size--;
   }
 
@@ -98,11 +94,7 @@ export class StartRing {
     let drop = this.size - startsKept;
     this.#floor = this.#entries[(drop - 1) * stride];
     while (drop < this.size && this.#entries[drop * stride] === this.#floor) drop++;
-    this.#entries.copyWithin(0, drop * stride, this.size * stride);
+    this.#entries.splice(0, drop * stride);
     this.size -= drop;
   }
-}
-
-function saturated(bytes: number): number {
-  return Math.min(bytes, 0x7fffffff);
 }

@@ -28,6 +28,11 @@ export class EntityWindows<S extends EntityState> {
   readonly lengthMs: number;
   readonly #codec: StateCodec<S>;
   readonly #windows = new Map<number, Map<Key, Entry<S>>>();
+  /** The window last touched: nearly always the next one too. */
+  #lastStartMs = -1;
+  #lastWindow = new Map<Key, Entry<S>>();
+  /** End of the window that closes first. */
+  #firstEndMs = Number.POSITIVE_INFINITY;
   #touched: Entry<S>[] = [];
 
   constructor(lengthMs: number, codec: StateCodec<S>) {
@@ -39,8 +44,8 @@ export class EntityWindows<S extends EntityState> {
   touch(addresses: Uint32Array, index: number, bucket: number): Entry<S> {
     const atMs = bucket * bucketMs;
     const windowStartMs = atMs - (atMs % this.lengthMs);
-    let window = this.#windows.get(windowStartMs);
-    if (!window) this.#windows.set(windowStartMs, (window = new Map()));
+    if (windowStartMs !== this.#lastStartMs) this.#open(windowStartMs);
+    const window = this.#lastWindow;
     const key = keyOf(addresses, index * 4);
     let entry = window.get(key);
     if (!entry) {
@@ -70,14 +75,25 @@ export class EntityWindows<S extends EntityState> {
 
   /** Forgets the windows that end at or before `closedMs` and returns their entities, in order of time. */
   takeClosed(closedMs: number): Entry<S>[] {
+    if (closedMs < this.#firstEndMs) return [];
     const closed = [...this.#windows.keys()].filter((startMs) => startMs + this.lengthMs <= closedMs).sort((x, y) => x - y);
     const entries: Entry<S>[] = [];
     for (const startMs of closed) {
       for (const entry of this.#windows.get(startMs)!.values()) entries.push(entry);
       this.#windows.delete(startMs);
     }
-    if (closed.length > 0) this.#touched = this.#touched.filter((e) => e.windowStartMs + this.lengthMs > closedMs);
+    this.#touched = this.#touched.filter((entry) => entry.windowStartMs + this.lengthMs > closedMs);
+    this.#lastStartMs = -1;
+    this.#firstEndMs = this.lengthMs + Math.min(...this.#windows.keys());
     return entries;
+  }
+
+  #open(windowStartMs: number): void {
+    let window = this.#windows.get(windowStartMs);
+    if (!window) this.#windows.set(windowStartMs, (window = new Map()));
+    this.#lastStartMs = windowStartMs;
+    this.#lastWindow = window;
+    this.#firstEndMs = Math.min(this.#firstEndMs, windowStartMs + this.lengthMs);
   }
 
   save(writer: StateWriter): void {
@@ -101,6 +117,7 @@ export class EntityWindows<S extends EntityState> {
         window.set(keyOf(Uint32Array.from(address), 0), { address, windowStartMs, state: this.#codec.load(reader) });
       }
       this.#windows.set(windowStartMs, window);
+      this.#firstEndMs = Math.min(this.#firstEndMs, windowStartMs + this.lengthMs);
     }
   }
 }

@@ -23,7 +23,7 @@ export class StateWriter {
   }
 
   /** The length, then each word. */
-  words(values: Uint32Array): void {
+  words(values: Uint32Array | readonly number[]): void {
     this.u32(values.length);
     for (const value of values) this.u32(value);
   }
