@@ -1,0 +1,14 @@
+import type { Principal } from "../security/permissions.ts";
+import type { ProcessParts } from "../tiers/store-verdicts.ts";
+
+/** What the API needs from outside. */
+export type ApiDeps = ProcessParts;
+
+/** What a handler finds in its context. */
+export interface ApiEnv {
+  Variables: {
+    requestId: string;
+    /** Set on every route that is not public. */
+    principal: Principal;
+  };
+}

@@ -1,0 +1,77 @@
+import { Hono, type Context } from "hono";
+import { describeRoute } from "hono-openapi";
+import * as v from "valibot";
+import { formatById } from "../core/formats/index.ts";
+import { idempotencyKeyCharsMax, isIdempotencyKey } from "../ingest/batch-key.ts";
+import { DecodedBody, encodingOf, encodings } from "../ingest/body.ts";
+import { endInput } from "../tiers/end-input.ts";
+import { knownFormats, processBatch } from "../tiers/process-batch.ts";
+import type { ApiDeps, ApiEnv } from "./deps.ts";
+import { problem } from "./problem.ts";
+import { answers, batchAnswer, endAnswer, keyProblems } from "./schemas.ts";
+import { query } from "./validate.ts";
+
+/** Columns that `fields` may name: more than any format has. */
+const fieldsMax = 100;
+
+const fieldList = v.pipe(
+  v.string(),
+  v.regex(/^[\w.-]{1,64}(,[\w.-]{1,64})*$/, "must be column names, separated by commas"),
+  v.transform((text) => text.split(",")),
+  v.maxLength(fieldsMax, `must be at most ${fieldsMax} columns`),
+  v.description("Columns, in order, of a text format whose lines come without a header"),
+);
+
+export function ingestRoutes(deps: ApiDeps): Hono<ApiEnv> {
+  return new Hono<ApiEnv>()
+    .post("/end", describeEnd, query(v.strictObject({})), async (c) => {
+      const result = await endInput(deps, c.get("principal").tenant);
+      return "reason" in result ? problem(c, result) : c.json(result);
+    })
+    .post("/:format", describeBatch, query(v.strictObject({ fields: v.optional(fieldList) })), async (c) => {
+      const receivedAtMs = deps.clock.nowMs();
+      const format = c.req.param("format");
+      const known = format === "auto" ? format : formatById(format);
+      if (!known) return problem(c, { reason: "unknown_format", format, known: knownFormats() });
+
+      const encoding = encodingOf(c.req.header("Content-Encoding"));
+      if (!encoding) {
+        const named = c.req.header("Content-Encoding") ?? "";
+        return problem(c, { reason: "unsupported_encoding", encoding: named, known: encodings });
+      }
+      const idempotencyKey = c.req.header("Idempotency-Key");
+      if (idempotencyKey !== undefined && !isIdempotencyKey(idempotencyKey)) return badIdempotencyKey(c);
+
+      const body = new DecodedBody(c.req.raw.body, encoding, Number(c.req.header("Content-Length") ?? 0));
+      const { fields } = c.req.valid("query");
+      const principal = c.get("principal");
+      const result = await processBatch(deps, { principal, format: known, fields, idempotencyKey, body, receivedAtMs });
+      return "reason" in result ? problem(c, result) : c.json(result);
+    });
+}
+
+function badIdempotencyKey(c: Context<ApiEnv>): Response {
+  const detail = `must be 1 to ${idempotencyKeyCharsMax} visible ASCII characters`;
+  return problem(c, { reason: "invalid_parameters", errors: [{ header: "Idempotency-Key", detail }] });
+}
+
+const describeBatch = describeRoute({
+  summary: "Take a batch of flow records",
+  requestBody: { content: { "application/octet-stream": { schema: { type: "string", format: "binary" } } } },
+  responses: answers(batchAnswer, "What became of each record, and the verdicts that changed", {
+    400: "invalid-parameters, corrupt-body",
+    ...keyProblems,
+    413: "limit-exceeded",
+    415: "unknown-format, unsupported-encoding",
+    422: "idempotency-conflict",
+    503: "overloaded, shard-unavailable",
+  }),
+});
+
+const describeEnd = describeRoute({
+  summary: "Declare the input ended: every verdict becomes final",
+  responses: answers(endAnswer, "The verdicts that changed", {
+    ...keyProblems,
+    503: "overloaded, shard-unavailable, storage-unavailable",
+  }),
+});

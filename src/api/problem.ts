@@ -1,0 +1,99 @@
+import type { Context } from "hono";
+import type { Permission } from "../security/permissions.ts";
+import type { BatchFailure } from "../tiers/process-batch.ts";
+import type { ApiEnv } from "./deps.ts";
+
+/** One thing that is wrong with a request. */
+export type ParameterError = ({ parameter: string } | { header: string } | { pointer: string }) & { detail: string };
+
+/** Everything that can be answered instead of what was asked for. */
+export type Failure =
+  | BatchFailure
+  | { reason: "unauthenticated" }
+  | { reason: "forbidden"; permission: Permission | null }
+  | { reason: "not_found" }
+  | { reason: "method_not_allowed"; allow: readonly string[] }
+  | { reason: "invalid_parameters"; errors: readonly ParameterError[] }
+  | { reason: "unsupported_encoding"; encoding: string; known: readonly string[] }
+  | { reason: "storage_unavailable" }
+  | { reason: "misconfigured"; setting: string; detail: string }
+  | { reason: "internal" };
+
+/** Seconds after which to try again: a shard restarts, and D1 fails over, within this. */
+const retryAfterS = 2;
+/** A configuration does not mend itself. */
+const misconfiguredRetryAfterS = 60;
+
+interface Problem {
+  status: number;
+  title: string;
+  /** Members beside the standard ones. */
+  more?: Record<string, unknown>;
+  headers?: Record<string, string>;
+}
+
+/** The one translation from reasons to HTTP. */
+export function toProblem(failure: Failure): Problem {
+  switch (failure.reason) {
+    case "unauthenticated":
+      return { status: 401, title: "A valid API key is needed", headers: { "WWW-Authenticate": "Bearer" } };
+    case "forbidden":
+      return { status: 403, title: "The key may not do this", more: { permission: failure.permission } };
+    case "not_found":
+      return { status: 404, title: "There is no such thing" };
+    case "method_not_allowed":
+      return { status: 405, title: "The route has no such method", headers: { Allow: failure.allow.join(", ") } };
+    case "invalid_parameters":
+      return { status: 400, title: "A parameter is not valid", more: { errors: failure.errors } };
+    case "corrupt_body": {
+      const { encoding, detail } = failure;
+      return { status: 400, title: "The body cannot be decoded", more: { encoding, detail } };
+    }
+    case "limit_exceeded":
+      return { status: 413, title: "The batch exceeds a limit", more: { limit: failure.limit } };
+    case "unsupported_encoding": {
+      const { encoding, known } = failure;
+      return { status: 415, title: "The Content-Encoding is not known", more: { encoding, known } };
+    }
+    case "unknown_format": {
+      const { format, known } = failure;
+      return { status: 415, title: "The flow-log format is not known", more: { format, known } };
+    }
+    case "idempotency_conflict": {
+      const { idempotency_key } = failure;
+      return { status: 422, title: "The Idempotency-Key was used for another body", more: { idempotency_key } };
+    }
+    case "overloaded":
+      return later("The shard has more work than it can take");
+    case "shard_unavailable":
+      return later("The shard does not answer");
+    case "storage_unavailable":
+      return later("The database does not answer");
+    case "misconfigured": {
+      const { setting, detail } = failure;
+      return { ...later("A setting is missing or wrong", misconfiguredRetryAfterS), more: { setting, detail } };
+    }
+    case "internal":
+      return { status: 500, title: "Something went wrong here" };
+    default:
+      return failure satisfies never;
+  }
+}
+
+function later(title: string, afterS = retryAfterS): Problem {
+  return { status: 503, title, headers: { "Retry-After": String(afterS) } };
+}
+
+export function problemResponse(failure: Failure, requestId: string): Response {
+  const { status, title, more, headers } = toProblem(failure);
+  const type = `/problems/${failure.reason.replaceAll("_", "-")}`;
+  const body = JSON.stringify({ type, status, title, instance: `/requests/${requestId}`, ...more });
+  return new Response(body, {
+    status,
+    headers: { ...headers, "Content-Type": "application/problem+json", "X-Request-Id": requestId },
+  });
+}
+
+export function problem(c: Context<ApiEnv>, failure: Failure): Response {
+  return problemResponse(failure, c.get("requestId"));
+}

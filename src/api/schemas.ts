@@ -1,0 +1,81 @@
+import { resolver } from "hono-openapi";
+import * as v from "valibot";
+import { severities, threats } from "../core/verdict.ts";
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const fraction = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
+const time = v.pipe(v.string(), v.isoTimestamp());
+const state = v.picklist(["provisional", "final", "withdrawn"]);
+const anomalyId = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/));
+
+const changedAnomalies = v.array(v.strictObject({ id: anomalyId, revision: count, state }));
+
+export const batchAnswer = v.strictObject({
+  batch: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+  received: count,
+  accepted: count,
+  rejected: count,
+  skipped: count,
+  duplicate: count,
+  late: count,
+  sampled: count,
+  rejects: v.array(v.looseObject({ line: count, reason: v.string() })),
+  anomalies: changedAnomalies,
+  stored: v.boolean(),
+  latency_ms: count,
+});
+
+export const endAnswer = v.strictObject({ anomalies: changedAnomalies, stored: v.boolean() });
+
+export const anomaly = v.strictObject({
+  id: anomalyId,
+  tenant: v.string(),
+  threat: v.picklist(threats),
+  detector_version: count,
+  config_version: v.string(),
+  severity: v.picklist(severities),
+  score: fraction,
+  confidence: fraction,
+  entity: v.string(),
+  peers: v.array(v.strictObject({ address: v.string(), port: count, protocol: v.string() })),
+  peer_count: count,
+  techniques: v.array(v.string()),
+  summary: v.string(),
+  window: v.strictObject({ start: time, end: time }),
+  state,
+  revision: count,
+  stored_revision: count,
+  received_at: time,
+  decided_at: time,
+  stored_at: time,
+  evidence: v.record(v.string(), v.unknown()),
+  completeness: v.strictObject({ late_records: count, evicted_entities: count, folded_contacts: count }),
+  tiers: v.array(v.strictObject({ tier: v.picklist([1, 2, 3]), ran: v.boolean(), reason: v.nullable(v.string()) })),
+});
+
+export const anomalyList = v.strictObject({ anomalies: v.array(anomaly), next: v.nullable(v.string()) });
+
+export const health = v.strictObject({ status: v.literal("ok") });
+
+const problemDocument = v.looseObject({
+  type: v.string(),
+  status: count,
+  title: v.string(),
+  instance: v.string(),
+});
+
+const problemOf = (names: string) => ({
+  description: names,
+  content: { "application/problem+json": { schema: resolver(problemDocument) } },
+});
+
+/** The answers of a route for its description: what success looks like, and which problems there are by status. */
+export function answers(schema: v.GenericSchema, description: string, problems: Record<number, string>) {
+  return {
+    200: { description, content: { "application/json": { schema: resolver(schema) } } },
+    ...Object.fromEntries(Object.entries(problems).map(([status, names]) => [status, problemOf(names)])),
+  };
+}
+
+/** Every route but the public ones. */
+export const keyProblems = { 401: "unauthenticated", 403: "forbidden" };

@@ -1,0 +1,46 @@
+import { waitUntil } from "cloudflare:workers";
+import type { Hono } from "hono";
+import { createApp } from "./api/app.ts";
+import type { ApiEnv } from "./api/deps.ts";
+import { problemResponse } from "./api/problem.ts";
+import { ConfigError, readConfig, type Clock, type Log } from "./config.ts";
+import { keyring } from "./security/tenant-keys.ts";
+import { d1AnomalyStore } from "./storage/d1-anomaly-store.ts";
+
+export { EntityShard } from "../durable-objects/entity-shard.ts";
+
+const clock: Clock = { nowMs: () => Date.now() };
+const log: Log = (event) => console[event.level](JSON.stringify(event));
+
+/** Wires the platform into the parts. */
+function appOf(env: Env): Hono<ApiEnv> {
+  const config = readConfig(env);
+  const keysOf = keyring(config.masterKey);
+  return createApp({
+    config,
+    clock,
+    log,
+    keysOf,
+    shardOf: (tenant) => env.ENTITY_SHARD.get(env.ENTITY_SHARD.idFromName(`${tenant}/0`)),
+    anomalies: d1AnomalyStore({ db: env.DB, sealOf: (tenant) => keysOf(tenant).seal, clock }),
+    waitUntil,
+  });
+}
+
+/** One per isolate. */
+let app: Hono<ApiEnv> | undefined;
+
+export default {
+  fetch(request, env, ctx) {
+    try {
+      app ??= appOf(env);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      const { setting, detail } = error;
+      const requestId = crypto.randomUUID();
+      log({ level: "error", message: "bad configuration", request_id: requestId, setting, detail });
+      return problemResponse({ reason: "misconfigured", setting, detail }, requestId);
+    }
+    return app.fetch(request, env, ctx);
+  },
+} satisfies ExportedHandler<Env>;

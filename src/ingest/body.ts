@@ -1,0 +1,157 @@
+import { createHash } from "node:crypto";
+import { createGunzip, createInflate, createInflateRaw, createZstdDecompress } from "node:zlib";
+
+/** As sent. 16 MiB: three times what the largest shipper default sends compressed; fits into memory many times. */
+export const rawBytesMax = 16 * 1024 * 1024;
+/** Decoded. 64 MiB: 200,000 records of 300 bytes; bounds what a compression bomb can cost. */
+export const inflatedBytesMax = 64 * 1024 * 1024;
+/** Read and decoded at a time. Smaller blocks cost: at 4 KiB, inflating takes twice as long as in one piece. */
+const blockBytes = 256 * 1024;
+
+interface LimitExceeded {
+  reason: "limit_exceeded";
+  limit: { name: "raw" | "inflated" | "records"; value: number; unit: "bytes" | "records" };
+}
+
+export type BodyFailure = LimitExceeded | { reason: "corrupt_body"; encoding: string; detail: string };
+
+export const encodings = ["identity", "gzip", "deflate", "zstd"] as const;
+export type Encoding = (typeof encodings)[number];
+
+/** The encoding that a `Content-Encoding` names; undefined if it is none of ours. */
+export function encodingOf(contentEncoding: string | undefined): Encoding | undefined {
+  const name = contentEncoding?.trim().toLowerCase() || "identity";
+  return name === "x-gzip" ? "gzip" : encodings.find((encoding) => encoding === name);
+}
+
+/**
+ * The decoded body, block by block, never whole in memory. When the iteration ends, either `failure` says why nothing
+ * of it may be used, or `digest` is SHA-256 over all of it, in hex.
+ */
+export class DecodedBody implements AsyncIterable<Uint8Array> {
+  failure: BodyFailure | undefined;
+  bytes = 0;
+  digest = "";
+  readonly #raw: ReadableStream<Uint8Array> | null;
+  readonly #encoding: Encoding;
+  readonly #contentLength: number;
+
+  constructor(raw: ReadableStream<Uint8Array> | null, encoding: Encoding, contentLength = 0) {
+    this.#raw = raw;
+    this.#encoding = encoding;
+    this.#contentLength = contentLength;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void> {
+    const hash = createHash("sha256");
+    try {
+      if (this.#contentLength > rawBytesMax) throw tooLong("raw", rawBytesMax);
+      if (this.#raw) {
+        for await (const chunk of decoded(blocks(this.#raw), this.#encoding)) {
+          this.bytes += chunk.length;
+          if (this.bytes > inflatedBytesMax) throw tooLong("inflated", inflatedBytesMax);
+          hash.update(chunk);
+          yield chunk;
+        }
+      }
+      this.digest = hash.digest("hex");
+    } catch (error) {
+      this.failure = failureOf(error, this.#encoding);
+    }
+  }
+}
+
+/** The part of a BYOB reader that we use, with the standard's `min`, which not all type libraries know. */
+interface BlockReader {
+  read(view: Uint8Array, options: { min: number }): Promise<{ done: boolean; value?: Uint8Array | undefined }>;
+  cancel(): Promise<void>;
+}
+
+/** The raw bytes in full blocks, whatever the size of the network's reads. */
+async function* blocks(raw: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+  const reader: BlockReader = raw.getReader({ mode: "byob" });
+  let bytes = 0;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read(new Uint8Array(blockBytes), { min: blockBytes });
+      bytes += value?.length ?? 0;
+      if (bytes > rawBytesMax) throw tooLong("raw", rawBytesMax);
+      if (value?.length) yield value;
+      if (done) return;
+    }
+  } finally {
+    reader.cancel().catch(() => undefined);
+  }
+}
+
+type Engine = ReturnType<typeof createGunzip>;
+
+/** An empty body is empty in every encoding. */
+async function* decoded(raw: AsyncGenerator<Uint8Array, void>, encoding: Encoding): AsyncGenerator<Uint8Array, void> {
+  if (encoding === "identity") return yield* raw;
+  const first = await raw.next();
+  if (first.done) return;
+  const engine = engineFor(encoding, first.value);
+  const feeding = feed(engine, first.value, raw);
+  for await (const chunk of engine) yield chunk as Uint8Array;
+  const offered = await feeding;
+  if (offered !== engine.bytesWritten) throw new Error("something follows the end of the compressed data");
+}
+
+function engineFor(encoding: Exclude<Encoding, "identity">, head: Uint8Array): Engine {
+  const options = { chunkSize: blockBytes };
+  switch (encoding) {
+    case "gzip":
+      return createGunzip(options);
+    case "deflate":
+      return isZlib(head) ? createInflate(options) : createInflateRaw(options);
+    case "zstd":
+      return createZstdDecompress(options);
+  }
+}
+
+/** RFC 1950: compression method 8, and a header that is a multiple of 31. Raw deflate is sent under the same name. */
+function isZlib(head: Uint8Array): boolean {
+  return (head[0] & 15) === 8 && ((head[0] << 8) | head[1]) % 31 === 0;
+}
+
+/**
+ * Writes block by block until the engine leaves something unread: it met the end of its data, an error, or nobody
+ * reads on. Answers the bytes offered. What goes wrong with the raw body reaches the engine's reader.
+ */
+async function feed(engine: Engine, first: Uint8Array, rest: AsyncGenerator<Uint8Array, void>): Promise<number> {
+  let offered = 0;
+  const closed = new Promise((resolve) => engine.once("close", resolve));
+  try {
+    for (let block: Uint8Array | undefined = first; block; block = (await rest.next()).value ?? undefined) {
+      offered += block.length;
+      const written = new Promise((resolve) => engine.write(block, resolve));
+      await Promise.race([written, closed]);
+      if (engine.bytesWritten < offered) return offered;
+    }
+    engine.end();
+  } catch (error) {
+    engine.destroy(error as Error);
+  } finally {
+    await rest.return();
+  }
+  return offered;
+}
+
+class BodyError extends Error {
+  readonly failure: BodyFailure;
+
+  constructor(failure: BodyFailure) {
+    super(failure.reason);
+    this.failure = failure;
+  }
+}
+
+function tooLong(name: "raw" | "inflated", value: number): BodyError {
+  return new BodyError({ reason: "limit_exceeded", limit: { name, value, unit: "bytes" } });
+}
+
+function failureOf(error: unknown, encoding: Encoding): BodyFailure {
+  if (error instanceof BodyError) return error.failure;
+  return { reason: "corrupt_body", encoding, detail: (error as Error).message };
+}

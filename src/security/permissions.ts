@@ -1,0 +1,25 @@
+export const permissions = ["ingest:write", "anomalies:read"] as const;
+export type Permission = (typeof permissions)[number];
+
+export const roles = {
+  shipper: ["ingest:write"],
+  viewer: ["anomalies:read"],
+  admin: permissions,
+} as const satisfies Record<string, readonly Permission[]>;
+
+/** What each route wants. A route that is missing here cannot be reached. */
+export const routeAccess: ReadonlyMap<string, Permission | "public"> = new Map<string, Permission | "public">([
+  ["GET /healthz", "public"],
+  ["GET /openapi.json", "public"],
+  ["POST /v1/ingest/end", "ingest:write"],
+  ["POST /v1/ingest/:format", "ingest:write"],
+  ["GET /v1/anomalies", "anomalies:read"],
+  ["GET /v1/anomalies/:id", "anomalies:read"],
+]);
+
+/** Who asks, and what they may do. */
+export interface Principal {
+  readonly kid: string;
+  readonly tenant: string;
+  readonly permissions: ReadonlySet<Permission>;
+}

@@ -1,0 +1,113 @@
+import { env } from "cloudflare:test";
+import type { ApplyRequest, ApplyResult, EntityShardRpc } from "../../durable-objects/shard-rpc.ts";
+import { createApp } from "../../src/api/app.ts";
+import { readConfig, type Log } from "../../src/config.ts";
+import type { Anomaly, Verdict } from "../../src/core/verdict.ts";
+import { keyring } from "../../src/security/tenant-keys.ts";
+import { d1AnomalyStore } from "../../src/storage/d1-anomaly-store.ts";
+import type { ProcessParts } from "../../src/tiers/store-verdicts.ts";
+
+/** 2026-11-22T17:00:00Z */
+export const hourMs = Date.UTC(2026, 10, 22, 17);
+
+export const config = readConfig(env);
+const keysOf = keyring(config.masterKey);
+export const clock = { now: hourMs, nowMs: () => clock.now };
+export const store = d1AnomalyStore({ db: env.DB, sealOf: (tenant) => keysOf(tenant).seal, clock });
+
+export function auth(kid: "admin" | "shipper" | "viewer" | "other"): Record<string, string> {
+  return { Authorization: `Bearer ${kid}.secret` };
+}
+
+/** Remembers batches as a shard does, and says what the test wants it to say. */
+class FakeShard implements EntityShardRpc {
+  calls: ApplyRequest[] = [];
+  late = 0;
+  verdicts: Verdict[] = [];
+  /** Thrown by the next calls, in order. */
+  failures: Error[] = [];
+  readonly #seen = new Map<string, string>();
+
+  async apply(request: ApplyRequest): Promise<ApplyResult> {
+    this.calls.push(request);
+    this.#failMaybe();
+    const digest = this.#seen.get(request.batchKey);
+    if (digest !== undefined) return { status: digest === request.bodyDigest ? "duplicate" : "conflict" };
+    this.#seen.set(request.batchKey, request.bodyDigest);
+    return { status: "applied", late: this.late, verdicts: this.verdicts, decidedAtMs: clock.now };
+  }
+
+  async end(): Promise<{ verdicts: Verdict[]; decidedAtMs: number }> {
+    this.#failMaybe();
+    return { verdicts: this.verdicts, decidedAtMs: clock.now };
+  }
+
+  #failMaybe(): void {
+    const failure = this.failures.shift();
+    if (failure) throw failure;
+  }
+}
+
+/** An app over the real D1 and a fake shard. */
+export function testApp(more: Partial<ProcessParts> = {}) {
+  const shard = new FakeShard();
+  const events: Parameters<Log>[0][] = [];
+  const pending: Promise<unknown>[] = [];
+  const app = createApp({
+    config,
+    clock,
+    log: (event) => void events.push(event),
+    keysOf,
+    shardOf: () => shard,
+    anomalies: store,
+    waitUntil: (promise) => void pending.push(promise),
+    ...more,
+  });
+  const post = (path: string, body: BodyInit | null, headers: Record<string, string> = {}) =>
+    app.request(path, { method: "POST", body, headers: { ...auth("shipper"), ...headers } });
+  const get = (path: string, headers: Record<string, string> = auth("viewer")) => app.request(path, { headers });
+  return { app, shard, events, pending, post, get };
+}
+
+export function verdict(more: Partial<Verdict> = {}): Verdict {
+  return {
+    threat: "port_scan",
+    detectorVersion: 1,
+    entity: "10.0.0.5",
+    window: { startMs: hourMs - 3_600_000, endMs: hourMs },
+    score: 0.97,
+    confidence: 0.9,
+    severity: "high",
+    techniques: ["T1046"],
+    summary: "10.0.0.5 knocked on 200 ports of 10.0.1.1",
+    peers: [{ address: "10.0.1.1", port: 0, protocol: "tcp" }],
+    peerCount: 1,
+    evidence: { ports: 200, ports_min: 15 },
+    state: "provisional",
+    revision: 1,
+    completeness: { late_records: 0, evicted_entities: 0, folded_contacts: 0 },
+    ...more,
+  };
+}
+
+/** An anomaly whose id is `n` in hex. */
+export function anomaly(n: number, more: Partial<Anomaly> = {}): Anomaly {
+  return {
+    ...verdict(),
+    id: n.toString(16).padStart(32, "0"),
+    tenant: "acme",
+    configVersion: "5b2e81c09d41f3a7",
+    receivedAtMs: hourMs - 20,
+    decidedAtMs: hourMs - 10,
+    tiers: [{ tier: 1, ran: true, reason: null }],
+    ...more,
+  };
+}
+
+/** VPC flow-log lines: `count` records that the parser accepts. */
+export function vpcLines(count: number, from = 0): string {
+  const startS = hourMs / 1000 - 600;
+  const line = (i: number) =>
+    `2 123456789010 eni-1 10.0.0.5 10.0.1.${i % 250} 49152 ${1 + (i % 60_000)} 6 1 40 ${startS} ${startS + 10} REJECT OK\n`;
+  return Array.from({ length: count }, (_, i) => line(from + i)).join("");
+}

@@ -1,0 +1,52 @@
+import { describe, expect, it } from "vitest";
+import reference from "../../../docs/api.md?raw";
+import { problemResponse, toProblem, type Failure } from "../../../src/api/problem.ts";
+
+/** One of each; a new reason does not compile until it is here. */
+const examples: { [Reason in Failure["reason"]]: Extract<Failure, { reason: Reason }> } = {
+  unauthenticated: { reason: "unauthenticated" },
+  forbidden: { reason: "forbidden", permission: "ingest:write" },
+  not_found: { reason: "not_found" },
+  method_not_allowed: { reason: "method_not_allowed", allow: ["GET", "HEAD"] },
+  invalid_parameters: { reason: "invalid_parameters", errors: [{ parameter: "limit", detail: "must be 1 to 500" }] },
+  corrupt_body: { reason: "corrupt_body", encoding: "gzip", detail: "unexpected end of file" },
+  limit_exceeded: { reason: "limit_exceeded", limit: { name: "raw", value: 1, unit: "bytes" } },
+  unsupported_encoding: { reason: "unsupported_encoding", encoding: "br", known: ["gzip"] },
+  unknown_format: { reason: "unknown_format", format: "pcap", known: ["aws-vpc"] },
+  idempotency_conflict: { reason: "idempotency_conflict", idempotency_key: "a" },
+  overloaded: { reason: "overloaded" },
+  shard_unavailable: { reason: "shard_unavailable" },
+  storage_unavailable: { reason: "storage_unavailable" },
+  misconfigured: { reason: "misconfigured", setting: "MASTER_KEY", detail: "must be set" },
+  internal: { reason: "internal" },
+};
+const failures = Object.values(examples);
+
+describe.each(failures)("the problem $reason", (failure) => {
+  const { status, title } = toProblem(failure);
+
+  it("is RFC 9457", async () => {
+    const response = problemResponse(failure, "r1");
+    const { reason, ...more } = failure;
+    expect(response.status).toBe(status);
+    expect(response.headers.get("Content-Type")).toBe("application/problem+json");
+    const type = `/problems/${reason.replaceAll("_", "-")}`;
+    const members = reason === "method_not_allowed" ? {} : more;
+    expect(await response.json()).toEqual({ type, status, title, instance: "/requests/r1", ...members });
+  });
+
+  it("says when to come back, if that helps", () => {
+    const wait = problemResponse(failure, "r1").headers.get("Retry-After");
+    expect(wait !== null && Number(wait) > 0).toBe(status === 503);
+  });
+
+  it("stands in docs/api.md with its status", () => {
+    const section = new RegExp(`^### ${failure.reason.replaceAll("_", "-")}\n\n${status}[,. ]`, "m");
+    expect(reference).toMatch(section);
+  });
+});
+
+it("docs/api.md explains no problem that does not exist", () => {
+  const sections = [...reference.matchAll(/^### ([a-z-]+)$/gm)].map(([, name]) => name.replaceAll("-", "_"));
+  expect(sections.toSorted()).toEqual(Object.keys(examples).toSorted());
+});

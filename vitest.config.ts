@@ -1,0 +1,43 @@
+import { createHash } from "node:crypto";
+import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
+import { defineConfig } from "vitest/config";
+
+/** Pure parts: they run in both worlds, since both run them. */
+const inBothWorlds = ["test/unit/**/*.test.ts", "test/contract/**/*.test.ts"];
+/** What only Node has: files, processes, sockets. */
+const nodeOnly = ["test/unit/cli/**", "test/unit/support/**"];
+
+/** The keys of `test/integration`: every secret is "secret". */
+const secret_sha256 = createHash("sha256").update("secret").digest("hex");
+const bindings = {
+  MASTER_KEY: Buffer.alloc(32, 7).toString("base64"),
+  API_KEYS: JSON.stringify([
+    { kid: "admin", tenant: "acme", role: "admin", secret_sha256 },
+    { kid: "shipper", tenant: "acme", role: "shipper", secret_sha256 },
+    { kid: "viewer", tenant: "acme", role: "viewer", secret_sha256 },
+    { kid: "other", tenant: "lab", role: "admin", secret_sha256 },
+  ]),
+};
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "node",
+          include: [...inBothWorlds, "test/golden/**/*.test.ts", "test/fuzz/**/*.test.ts", "test/e2e/**/*.test.ts"],
+        },
+      },
+      {
+        plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" }, miniflare: { bindings } })],
+        test: {
+          name: "workerd",
+          include: [...inBothWorlds, "test/integration/**/*.test.ts"],
+          exclude: nodeOnly,
+          setupFiles: ["test/integration/apply-migrations.ts"],
+          provide: { migrations: await readD1Migrations("src/storage/migrations") },
+        },
+      },
+    ],
+  },
+});
