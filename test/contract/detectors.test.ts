@@ -67,7 +67,8 @@ function detectorContract(detector: Detector): void {
       const mapped = trace.map((flow) => ({ ...flow, source: asV6(flow.source), target: asV6(flow.target) }));
       const isInternal = (a: number, b: number) => a === 0x20010db8 && b >>> 16 === 1;
       const options = { ...alone, foldOptions: { isInternal } };
-      const severities = (texts: string[]) => texts.map((text) => (JSON.parse(text) as { severity: string }).severity).sort();
+      const severities = (texts: string[]) =>
+        texts.map((text) => (JSON.parse(text) as { severity: string }).severity).sort();
       expect(severities(finalVerdicts(mapped, options))).toEqual(severities(finalVerdicts(trace, alone)));
     });
   });
@@ -83,7 +84,7 @@ function asV6(address: string): string {
 for (const detector of detectors) detectorContract(detector);
 
 it("lists every detector of the folder", () => {
-  const files = Object.keys(import.meta.glob("../../src/core/detectors/*.ts")).map((path) => path.split("/").at(-1));
+  const files = Object.keys(import.meta.glob("../../src/core/detectors/*.ts", { eager: true })).map((path) => path.split("/").at(-1));
   const shared = ["detector.ts", "index.ts", "regularity.ts", "scoring.ts"];
   const named = detectors.map(({ id }) => `${id.replaceAll("_", "-")}.ts`);
   expect(files.sort()).toEqual([...named, ...shared].sort());

@@ -1,11 +1,18 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Detector } from "../../src/core/detectors/detector.ts";
 import { detectors } from "../../src/core/detectors/index.ts";
 import type { Contacts } from "../../src/core/flow/contacts.ts";
 import { threats, type Finding } from "../../src/core/verdict.ts";
 import { Random } from "../support/random.ts";
-import { contactsOf, finalVerdicts, sampleTrace, verdictsOf, type RunOptions, type TraceFlow } from "../support/trace.ts";
+import {
+  contactsOf,
+  finalVerdicts,
+  sampleTrace,
+  verdictsOf,
+  type RunOptions,
+  type TraceFlow,
+} from "../support/trace.ts";
 
 /** Promise 3: final verdicts depend on the records alone. One check per rule, and one broken rule to show that it bites. */
 const trace = sampleTrace(1);
@@ -29,7 +36,8 @@ function checkPerSlot(broken: RunOptions = {}): void {
   const whole = finalVerdicts(traceWithLateRecords, broken);
   expect(whole.length).toBeGreaterThan(5);
   for (const cut of cuts) expect(finalVerdicts(traceWithLateRecords, { cut, ...broken })).toEqual(whole);
-  for (const shards of [2, 7]) expect(finalVerdicts(traceWithLateRecords, { cut: 500, shards, ...broken })).toEqual(whole);
+  for (const shards of [2, 7])
+    expect(finalVerdicts(traceWithLateRecords, { cut: 500, shards, ...broken })).toEqual(whole);
 }
 
 /** Rule 2: the state of open windows is a commutative monoid in canonical form. */

@@ -152,7 +152,7 @@ export const c2Beacon: Detector<C2BeaconSettings> = {
   create(settings, saved) {
     const days = new EntityWindows(dayMs, codec);
     if (saved) days.load(saved);
-    const state: SlotDetector = {
+    const detector: SlotDetector = {
       learn({ contacts, pairs: indexes }) {
         const { pairs, addresses, internal } = contacts;
         for (const i of indexes) {
@@ -190,7 +190,7 @@ export const c2Beacon: Detector<C2BeaconSettings> = {
         days.save(writer);
       },
     };
-    return state;
+    return detector;
   },
 };
 
@@ -242,7 +242,7 @@ function judgeSource(entry: Entry<SourceState>, settings: C2BeaconSettings): Fin
   for (const { suspect } of entry.state.pairs.values()) if (suspect) suspects.push(suspect);
   if (suspects.length === 0) return undefined;
   suspects.sort((a, b) => b.reasons.length - a.reasons.length || b.score - a.score || byName(a.pair, b.pair));
-  return finding(entry, suspects, settings);
+  return findingOf(entry, suspects, settings);
 }
 
 function byName(a: Pair, b: Pair): number {
@@ -271,7 +271,10 @@ const commonPorts = new Set([
 function judgePair(pair: Pair, settings: C2BeaconSettings): Suspect | undefined {
   if (pair.requests < settings.contactsMin || !canBeacon(pair)) return undefined;
   const { atMs, bytes } = pair.ring.starts();
-  const timing = spreadOf(gapsOf(atMs).filter((gap) => gap > 0), 1);
+  const timing = spreadOf(
+    gapsOf(atMs).filter((gap) => gap > 0),
+    1,
+  );
   const size = spreadOf(bytes, 0);
   const uncommon = !commonPorts.has(servicePort(pair.service));
   const unansweredShare = Math.min(1, pair.failed / pair.requests);
@@ -301,7 +304,9 @@ function judgePair(pair: Pair, settings: C2BeaconSettings): Suspect | undefined 
     reasons.push("unanswered");
   }
   if (!regular && reasons.length === 0) return undefined;
-  const score = rounded(Math.max(regular ? (timing.score + size.score) / 2 : 0, reasons.includes("unanswered") ? unansweredShare : 0));
+  const score = rounded(
+    Math.max(regular ? (timing.score + size.score) / 2 : 0, reasons.includes("unanswered") ? unansweredShare : 0),
+  );
   return { pair, timing, size, regular, reasons, unansweredShare, binsActive: active, longestRun, score };
 }
 
@@ -332,13 +337,14 @@ function severityFor(suspects: readonly Suspect[], settings: C2BeaconSettings): 
   return crowd || reasons === 0 ? "low" : severities[Math.min(4, 1 + reasons)];
 }
 
-function finding(entry: Entry<SourceState>, suspects: readonly Suspect[], settings: C2BeaconSettings): Finding {
+function findingOf(entry: Entry<SourceState>, suspects: readonly Suspect[], settings: C2BeaconSettings): Finding {
   const severity = severityFor(suspects, settings);
   const named = severity === "low" ? suspects : suspects.filter((s) => s.reasons.length > 0);
   const [worst] = named;
   const { pair, timing } = worst;
   const periodS = rounded(timing.median / 1000);
-  const crowd = severity === "low" && named.length > settings.peersOfOneSourceMax ? `, one of ${named.length} such peers` : "";
+  const crowd =
+    severity === "low" && named.length > settings.peersOfOneSourceMax ? `, one of ${named.length} such peers` : "";
   const answers = worst.unansweredShare > 0.5 ? `${Math.round(100 * worst.unansweredShare)} % unanswered` : "answered";
   return {
     threat: "c2_beacon",

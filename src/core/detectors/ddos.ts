@@ -141,7 +141,7 @@ export const ddos: Detector<DdosSettings> = {
       state.last = minute;
       return minute;
     };
-    const state: SlotDetector = {
+    const detector: SlotDetector = {
       learn({ contacts, pairs: pairIndexes, targets: targetIndexes }) {
         const { pairs, targets } = contacts;
         for (const i of pairIndexes) {
@@ -167,7 +167,7 @@ export const ddos: Detector<DdosSettings> = {
         hours.save(writer);
       },
     };
-    return state;
+    return detector;
   },
 };
 
@@ -209,7 +209,7 @@ function judgeTarget(entry: Entry<FloodState>, settings: DdosSettings): Finding 
     minutesOver++;
     if (!worst || isWorse(excess, worst)) worst = excess;
   }
-  return worst && finding(entry, worst, minutesOver, settings);
+  return worst && findingOf(entry, worst, minutesOver, settings);
 }
 
 /** Ties go to the earlier minute, so that the order of learning does not matter. */
@@ -237,7 +237,10 @@ function judgeMinute(minuteAt: number, minute: Minute, settings: DdosSettings): 
     consider("reflection", "flows", reflected, reflected.flows - minute.asked, settings.unsolicitedMin);
     if (minute.asked * 4 < reflected.flows) volume(consider, reflected, "reflection", settings);
   }
-  return candidates.reduce<Excess | undefined>((worst, next) => (!worst || isWorse(next, worst) ? next : worst), undefined);
+  return candidates.reduce<Excess | undefined>(
+    (worst, next) => (!worst || isWorse(next, worst) ? next : worst),
+    undefined,
+  );
 }
 
 function volume(
@@ -270,7 +273,7 @@ function bitCount(word: number): number {
   return count;
 }
 
-function finding(entry: Entry<FloodState>, worst: Excess, minutesOver: number, settings: DdosSettings): Finding {
+function findingOf(entry: Entry<FloodState>, worst: Excess, minutesOver: number, settings: DdosSettings): Finding {
   const { inflow, kind, unit, value, threshold } = worst;
   const { others } = inflow;
   const sources = others.count();

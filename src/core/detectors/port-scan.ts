@@ -95,7 +95,7 @@ export const portScan: Detector<PortScanSettings> = {
       hours.load(saved);
       days.load(saved);
     }
-    const state: SlotDetector = {
+    const detector: SlotDetector = {
       learn({ contacts, pairs: indexes }) {
         const { pairs, addresses, addressHash, internal } = contacts;
         for (const i of indexes) {
@@ -143,7 +143,7 @@ export const portScan: Detector<PortScanSettings> = {
         days.save(writer);
       },
     };
-    return state;
+    return detector;
   },
 };
 
@@ -185,7 +185,7 @@ function judgeSource(entry: Entry<ScanState>, slow: boolean, settings: PortScanS
   const group = isVertical ? vertical : horizontal;
   const threshold = isVertical ? portsMin : targetsMin;
   if (weight(group, settings.unknownFactor) - group.answered < netFailuresMin) return undefined;
-  return finding(entry, slow, { isVertical, isHorizontal, vertical, horizontal, all, scale, threshold }, settings);
+  return findingOf(entry, slow, { isVertical, isHorizontal, vertical, horizontal, all, scale, threshold }, settings);
 }
 
 function count(group: Group, flags: number): void {
@@ -223,7 +223,7 @@ interface Judgement {
   threshold: number;
 }
 
-function finding(entry: Entry<ScanState>, slow: boolean, judged: Judgement, settings: PortScanSettings): Finding {
+function findingOf(entry: Entry<ScanState>, slow: boolean, judged: Judgement, settings: PortScanSettings): Finding {
   const { attempts, internal, records } = entry.state;
   const { isVertical, vertical, horizontal, all, scale, threshold } = judged;
   const group = isVertical ? vertical : horizontal;

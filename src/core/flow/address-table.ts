@@ -26,12 +26,7 @@ export class AddressTable {
       const found = buckets[at];
       if (found === 0) return this.#add(at, a, b, c, d);
       const w = (found - 1) * 4;
-      if (
-        words[w + 3] === d >>> 0 &&
-        words[w + 2] === c >>> 0 &&
-        words[w + 1] === b >>> 0 &&
-        words[w] === a >>> 0
-      ) {
+      if (words[w + 3] === d >>> 0 && words[w + 2] === c >>> 0 && words[w + 1] === b >>> 0 && words[w] === a >>> 0) {
         return found - 1;
       }
       at = (at + 1) & mask;
@@ -41,7 +36,11 @@ export class AddressTable {
   #add(at: number, a: number, b: number, c: number, d: number): number {
     const index = this.count++;
     if (index * 4 === this.words.length) this.words = doubled(this.words);
-    this.words.set([a, b, c, d], index * 4);
+    const words = this.words;
+    words[index * 4] = a;
+    words[index * 4 + 1] = b;
+    words[index * 4 + 2] = c;
+    words[index * 4 + 3] = d;
     this.#buckets[at] = index + 1;
     if (this.count * 2 > this.#buckets.length) this.#rehash();
     return index;

@@ -1,4 +1,13 @@
-import { bucketMs, isBefore, Late, othersKept, startsMax, type Contacts, type PairContacts, type TargetContacts } from "./contacts.ts";
+import {
+  bucketMs,
+  isBefore,
+  Late,
+  othersKept,
+  startsMax,
+  type Contacts,
+  type PairContacts,
+  type TargetContacts,
+} from "./contacts.ts";
 import { Outcome, Protocol, Tcp, type FlowBatch } from "./flow-batch.ts";
 import { hashAddress, slotCount, slotOf, type HashKey } from "./keyed-hash.ts";
 import type { NetworkMatcher } from "./networks.ts";

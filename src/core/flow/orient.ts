@@ -26,26 +26,19 @@ function onlySyn(flags: number): boolean {
   return (flags & (Tcp.Fin | Tcp.Psh | Tcp.Rst)) === 0;
 }
 
-const echoReply = 0;
-const echoRequest = 8;
-const echoReply6 = 129;
-const echoRequest6 = 128;
+const echoRequest = 8 << 8;
+const echoRequest6 = 128 << 8;
 
-/** Replies and errors answer something; an echo reply is filed under its request. */
+/** Replies and errors answer something. Echo replies, and what a log does not tell the type of, go as echo requests. */
 function icmpInitiator(batch: FlowBatch, row: number, protocol: number): Initiator {
+  const proved = batch.initiator[row] as Initiator;
   const type = batch.targetPort[row] >>> 8;
-  if (protocol === Protocol.Icmp) {
-    if (type === echoReply && batch.targetPort[row] === 0 && batch.initiator[row] !== Initiator.Source) {
-      batch.targetPort[row] = echoRequest << 8;
-      return Initiator.Target;
-    }
-    return type === 3 || type === 4 || type === 11 || type === 12 ? Initiator.Target : Initiator.Source;
+  if (batch.targetPort[row] === 0 || proved === Initiator.Target) {
+    batch.targetPort[row] = protocol === Protocol.Icmp ? echoRequest : echoRequest6;
+    return proved === Initiator.Target ? Initiator.Target : Initiator.Source;
   }
-  if (type === echoReply6) {
-    batch.targetPort[row] = echoRequest6 << 8;
-    return Initiator.Target;
-  }
-  return type >= 1 && type <= 4 ? Initiator.Target : Initiator.Source;
+  const isError = protocol === Protocol.Icmp ? [3, 4, 11, 12].includes(type) : type >= 1 && type <= 4;
+  return isError ? Initiator.Target : Initiator.Source;
 }
 
 function turn(batch: FlowBatch, row: number): void {

@@ -76,7 +76,9 @@ export class EntityWindows<S extends EntityState> {
   /** Forgets the windows that end at or before `closedMs` and returns their entities, in order of time. */
   takeClosed(closedMs: number): Entry<S>[] {
     if (closedMs < this.#firstEndMs) return [];
-    const closed = [...this.#windows.keys()].filter((startMs) => startMs + this.lengthMs <= closedMs).sort((x, y) => x - y);
+    const closed = [...this.#windows.keys()]
+      .filter((startMs) => startMs + this.lengthMs <= closedMs)
+      .sort((x, y) => x - y);
     const entries: Entry<S>[] = [];
     for (const startMs of closed) {
       for (const entry of this.#windows.get(startMs)!.values()) entries.push(entry);

@@ -80,7 +80,8 @@ export class Slot {
     this.watermark = saved.u32();
     this.lateRecords = saved.f64();
     this.#revision = saved.f64();
-    for (const [key, published] of JSON.parse(saved.text()) as [string, Published][]) this.#published.set(key, published);
+    for (const [key, published] of JSON.parse(saved.text()) as [string, Published][])
+      this.#published.set(key, published);
     const blocks = new Map<string, StateReader>();
     for (let left = saved.u32(); left > 0; left--) blocks.set(saved.text(), new StateReader(saved.block()));
     return blocks;

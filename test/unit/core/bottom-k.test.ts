@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { BottomK } from "../../../src/core/sketches/bottom-k.ts";
 import { StateReader, StateWriter } from "../../../src/core/slots/state-bytes.ts";
@@ -17,7 +17,12 @@ function sketchOf(list: readonly (readonly [number, number, number])[], k: numbe
 }
 
 function contents(sketch: BottomK): unknown[] {
-  return Array.from({ length: sketch.size }, (_, i) => [sketch.hash(i), ...sketch.address(i), sketch.label(i), sketch.flags(i)]);
+  return Array.from({ length: sketch.size }, (_, i) => [
+    sketch.hash(i),
+    ...sketch.address(i),
+    sketch.label(i),
+    sketch.flags(i),
+  ]);
 }
 
 describe("BottomK", () => {
@@ -30,7 +35,15 @@ describe("BottomK", () => {
           naive.set(element, [element, Math.min(seen[1], label), seen[2] | flags]);
         }
         const kept = [...naive.values()].sort(([a], [b]) => hashOf(a) - hashOf(b)).slice(0, k);
-        const expected = kept.map(([e, label, flags]) => [hashOf(e), 4 * e, 4 * e + 1, 4 * e + 2, 4 * e + 3, label, flags]);
+        const expected = kept.map(([e, label, flags]) => [
+          hashOf(e),
+          4 * e,
+          4 * e + 1,
+          4 * e + 2,
+          4 * e + 3,
+          label,
+          flags,
+        ]);
         expect(contents(sketchOf(list, k))).toEqual(expected);
       }),
     );
@@ -51,7 +64,14 @@ describe("BottomK", () => {
   });
 
   it("counts exactly below k, and within three standard errors beyond", () => {
-    const few = sketchOf([[1, 0, 0], [2, 0, 0], [1, 0, 0]], 64);
+    const few = sketchOf(
+      [
+        [1, 0, 0],
+        [2, 0, 0],
+        [1, 0, 0],
+      ],
+      64,
+    );
     expect([few.count(), few.isExact]).toEqual([2, true]);
     const many = new BottomK(64);
     for (let i = 0; i < 10_000; i++) many.add(Math.imul(i ^ (i << 16), 0x9e3779b1) >>> 0, addresses, i % 256, 0, 0);

@@ -18,10 +18,18 @@ describe("addresses", () => {
     ["1:0:3:4:5:6:7:8", "1:0:3:4:5:6:7:8"],
   ])("writes %s as %s", (text, expected) => expect(formatAddress(parseAddress(text)!)).toBe(expected));
 
-  it.each(["", "1.2.3", "1.2.3.256", "1.2.3.4.5", ":", "1::2::3", "12345::", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "::g"])(
-    "refuses %j",
-    (text) => expect(parseAddress(text)).toBeUndefined(),
-  );
+  it.each([
+    "",
+    "1.2.3",
+    "1.2.3.256",
+    "1.2.3.4.5",
+    ":",
+    "1::2::3",
+    "12345::",
+    "1:2:3:4:5:6:7",
+    "1:2:3:4:5:6:7:8:9",
+    "::g",
+  ])("refuses %j", (text) => expect(parseAddress(text)).toBeUndefined());
 });
 
 describe("networks", () => {
@@ -56,25 +64,52 @@ describe("orient", () => {
   it.each<[string, Partial<TraceFlow>, string]>([
     ["keeps what the record proves", { sourcePort: 80, targetPort: 50_000 }, "10.0.0.1:80 50000"],
     ["turns what the record disproves", { initiator: Initiator.Target }, "203.0.113.1:443 50000"],
-    ["takes the lower port for the service", { ...unknown, sourcePort: 53, targetPort: 40_000 }, "203.0.113.1:40000 53"],
+    [
+      "takes the lower port for the service",
+      { ...unknown, sourcePort: 53, targetPort: 40_000 },
+      "203.0.113.1:40000 53",
+    ],
     ["keeps equal ports", { ...unknown, sourcePort: 5060, targetPort: 5060 }, "10.0.0.1:5060 5060"],
-    ["believes a SYN before the ports", { ...unknown, sourcePort: 20, targetPort: 50_000, tcpFlags: Tcp.Syn }, "10.0.0.1:20 50000"],
+    [
+      "believes a SYN before the ports",
+      { ...unknown, sourcePort: 20, targetPort: 50_000, tcpFlags: Tcp.Syn },
+      "10.0.0.1:20 50000",
+    ],
     ["knows a SYN+ACK as an answer", { ...unknown, tcpFlags: Tcp.Syn | Tcp.Ack }, "203.0.113.1:443 50000"],
     ["keeps a whole connection's flags", { ...unknown, tcpFlags: Tcp.Syn | Tcp.Ack | Tcp.Fin }, "10.0.0.1:50000 443"],
-    ["files an echo reply under its request", { ...unknown, protocol: Protocol.Icmp, sourcePort: 0, targetPort: 0 }, "203.0.113.1:0 2048"],
-    ["turns an unreachable", { ...unknown, protocol: Protocol.Icmp, sourcePort: 0, targetPort: 0x303 }, "203.0.113.1:0 771"],
-    ["keeps an echo request", { ...unknown, protocol: Protocol.Icmp, sourcePort: 0, targetPort: 0x800 }, "10.0.0.1:0 2048"],
+    [
+      "files an echo reply under its request",
+      { initiator: Initiator.Target, protocol: Protocol.Icmp, sourcePort: 0, targetPort: 0 },
+      "203.0.113.1:0 2048",
+    ],
+    [
+      "takes ICMP of unknown type for an echo request",
+      { ...unknown, protocol: Protocol.Icmp, sourcePort: 0, targetPort: 0 },
+      "10.0.0.1:0 2048",
+    ],
+    [
+      "turns an unreachable",
+      { ...unknown, protocol: Protocol.Icmp, sourcePort: 0, targetPort: 0x303 },
+      "203.0.113.1:0 771",
+    ],
+    [
+      "keeps an echo request",
+      { ...unknown, protocol: Protocol.Icmp, sourcePort: 0, targetPort: 0x800 },
+      "10.0.0.1:0 2048",
+    ],
   ])("%s", (_, flow, expected) => expect(ends(flow)).toBe(expected));
 
   it("turns bytes, packets and ports together", () => {
     const flow = { initiator: Initiator.Target, sourceBytes: 1, targetBytes: 2, sourcePackets: 3, targetPackets: 4 };
     const batch = batchOf([{ ...base, ...flow }]);
-    expect([batch.sourceBytes[0], batch.targetBytes[0], batch.sourcePackets[0], batch.targetPackets[0]]).toEqual([2, 1, 4, 3]);
+    expect([batch.sourceBytes[0], batch.targetBytes[0], batch.sourcePackets[0], batch.targetPackets[0]]).toEqual([
+      2, 1, 4, 3,
+    ]);
   });
 });
 
 describe("fold", () => {
-  const sum = (column: Uint32Array | Float64Array) => column.reduce((a: number, b: number) => a + b, 0);
+  const sum = (column: Iterable<number>) => [...column].reduce((a, b) => a + b, 0);
 
   it("joins what shares source, target, service and ten seconds of ends", () => {
     const at = (ms: number): TraceFlow => ({ ...base, startMs: traceStartMs + ms, durationMs: 0 });
@@ -97,7 +132,9 @@ describe("fold", () => {
 
   it("gives a long flow to its last minute by share", () => {
     const { pairs } = contactsOf([{ ...base, durationMs: 600_000, sourceBytes: 1_000_000, sourcePackets: 1000 }]);
-    expect([pairs.minuteSourceBytes[0], pairs.minuteSourcePackets[0], pairs.sourceBytes[0]]).toEqual([100_000, 100, 1_000_000]);
+    expect([pairs.minuteSourceBytes[0], pairs.minuteSourcePackets[0], pairs.sourceBytes[0]]).toEqual([
+      100_000, 100, 1_000_000,
+    ]);
   });
 
   it("keeps the earliest starts of a contact", () => {
@@ -120,7 +157,9 @@ describe("fold", () => {
 
   it("shows unasked replies at the host that got them", () => {
     const reply = { sourcePackets: 0, sourceBytes: 0, targetPackets: 2, targetBytes: 900, outcome: Outcome.Unknown };
-    const { targets, addresses }: Contacts = contactsOf([{ ...base, protocol: Protocol.Udp, targetPort: 53, ...reply }]);
+    const { targets, addresses }: Contacts = contactsOf([
+      { ...base, protocol: Protocol.Udp, targetPort: 53, ...reply },
+    ]);
     const reflected = targets.reflected.indexOf(1);
     expect(formatAddress(wordsAt(addresses, targets.entity[reflected]))).toBe("10.0.0.1");
     expect([targets.port[reflected], targets.flows[reflected], targets.minuteBytes[reflected]]).toEqual([53, 1, 900]);
@@ -135,7 +174,12 @@ describe("fold", () => {
   });
 
   it("loses no record, byte or packet", () => {
-    const flows = Array.from({ length: 500 }, (_, i) => ({ ...base, targetPort: i % 7, sourceBytes: i, startMs: traceStartMs + i * 97 }));
+    const flows = Array.from({ length: 500 }, (_, i) => ({
+      ...base,
+      targetPort: i % 7,
+      sourceBytes: i,
+      startMs: traceStartMs + i * 97,
+    }));
     const { pairs, targets } = contactsOf(flows);
     expect(sum(pairs.requests)).toBe(500);
     expect(sum(targets.flows)).toBe(500);
