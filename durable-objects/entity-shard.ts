@@ -31,10 +31,7 @@ export class EntityShard extends DurableObject<Env> implements EntityShardRpc {
     const saved = this.#snapshot.read();
     const reader = saved && new StateReader(saved);
     this.#batches = new BatchLedger(reader && (JSON.parse(reader.text()) as [string, AppliedBatch][]));
-    this.#shard = new Shard(
-      { detectors, allowanceMs: config.allowanceMs, owns: () => true },
-      reader && reader.block(),
-    );
+    this.#shard = new Shard({ detectors, allowanceMs: config.allowanceMs, owns: () => true }, reader && reader.block());
   }
 
   async apply(request: ApplyRequest): Promise<ApplyResult> {

@@ -21,17 +21,17 @@ export interface Peer {
 }
 
 /** What a person needs to check a finding: counts, ratios, thresholds in force; keys in snake_case with units. */
-export type Evidence = Readonly<Record<string, string | number | boolean | readonly unknown[] | object>>;
+type Evidence = Readonly<Record<string, string | number | boolean | readonly unknown[] | object>>;
 
 /** What of the input a verdict rests on (promise 3c). */
-export interface Completeness {
+interface Completeness {
   late_records: number;
   evicted_entities: number;
   folded_contacts: number;
 }
 
 /** A span of event time, half open. */
-export interface Window {
+interface Window {
   startMs: number;
   endMs: number;
 }

@@ -84,7 +84,9 @@ function asV6(address: string): string {
 for (const detector of detectors) detectorContract(detector);
 
 it("lists every detector of the folder", () => {
-  const files = Object.keys(import.meta.glob("../../src/core/detectors/*.ts", { eager: true })).map((path) => path.split("/").at(-1));
+  const files = Object.keys(import.meta.glob("../../src/core/detectors/*.ts", { eager: true })).map((path) =>
+    path.split("/").at(-1),
+  );
   const shared = ["detector.ts", "index.ts", "regularity.ts", "scoring.ts"];
   const named = detectors.map(({ id }) => `${id.replaceAll("_", "-")}.ts`);
   expect(files.sort()).toEqual([...named, ...shared].sort());

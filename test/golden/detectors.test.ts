@@ -8,7 +8,10 @@ describe("golden verdicts", () => {
   for (const detector of detectors) {
     it(detector.id, async () => {
       const verdicts = verdictsOf(sampleTrace(20), { detectors: [detector] }).filter(({ state }) => state === "final");
-      const text = verdicts.map(readable).sort((a, b) => (a < b ? -1 : 1)).join("\n");
+      const text = verdicts
+        .map(readable)
+        .sort((a, b) => (a < b ? -1 : 1))
+        .join("\n");
       await expect(text).toMatchFileSnapshot(`${detector.id}.v${detector.version}.txt`);
     });
   }

@@ -52,7 +52,7 @@ export function batchOf(flows: readonly TraceFlow[]): FlowBatch {
   return batch;
 }
 
-export const foldOptions: FoldOptions = {
+const foldOptions: FoldOptions = {
   hashKey: [0x01234567, 0x89abcdef],
   isInternal: networkMatcher(["10.0.0.0/8", "2001:db8:1::/48"]),
   allowanceMs: 600_000,
@@ -104,7 +104,7 @@ export function verdictsOf(flows: readonly TraceFlow[], options: RunOptions = {}
 export function finalVerdicts(flows: readonly TraceFlow[], options: RunOptions = {}): string[] {
   return verdictsOf(flows, options)
     .filter(({ state }) => state === "final")
-    .map(({ revision: _, completeness: __, ...verdict }) => JSON.stringify(verdict))
+    .map((verdict) => JSON.stringify({ ...verdict, revision: undefined, completeness: undefined }))
     .sort();
 }
 
@@ -131,17 +131,35 @@ export function sampleTrace(seed: number): TraceFlow[] {
   }
   const failed = { outcome: Outcome.Unanswered, sourcePackets: 1, sourceBytes: 40 };
   for (let port = 1; port <= 300; port++) {
-    flows.push({ source: "198.51.100.7", target: "10.0.0.5", targetPort: port, startMs: at(10 + port / 100), ...failed });
+    flows.push({
+      source: "198.51.100.7",
+      target: "10.0.0.5",
+      targetPort: port,
+      startMs: at(10 + port / 100),
+      ...failed,
+    });
   }
   for (let host = 1; host <= 90; host++) {
-    flows.push({ source: "10.0.0.66", target: `10.0.7.${host}`, targetPort: 445, startMs: at(20 + host / 20), ...failed });
+    flows.push({
+      source: "10.0.0.66",
+      target: `10.0.7.${host}`,
+      targetPort: 445,
+      startMs: at(20 + host / 20),
+      ...failed,
+    });
   }
   for (let host = 1; host <= 60; host++) {
     const target = `2001:db8:1::${host.toString(16)}`;
     flows.push({ source: "2001:db8:bad::1", target, targetPort: 22, startMs: at(30 + host / 20), ...failed });
   }
   for (let port = 0; port < 14; port++) {
-    flows.push({ source: "192.0.2.9", target: "10.0.0.6", targetPort: 7000 + port, startMs: at(5 + port * 6), ...failed });
+    flows.push({
+      source: "192.0.2.9",
+      target: "10.0.0.6",
+      targetPort: 7000 + port,
+      startMs: at(5 + port * 6),
+      ...failed,
+    });
   }
   for (let i = 0; i < 2500; i++) {
     const source = `198.18.${random.int(0, 255)}.${random.int(1, 254)}`;
@@ -150,16 +168,35 @@ export function sampleTrace(seed: number): TraceFlow[] {
   const reply = { sourcePackets: 0, sourceBytes: 0, targetPackets: 2, targetBytes: 2800, outcome: Outcome.Unknown };
   for (let i = 0; i < 1500; i++) {
     const target = `192.0.2.${random.int(1, 254)}`;
-    flows.push({ source: "10.0.0.81", target, targetPort: 53, protocol: Protocol.Udp, startMs: at(50 + i / 2000), ...reply });
+    flows.push({
+      source: "10.0.0.81",
+      target,
+      targetPort: 53,
+      protocol: Protocol.Udp,
+      startMs: at(50 + i / 2000),
+      ...reply,
+    });
   }
   for (let i = 0; i < 80; i++) {
-    const beacon = { source: "10.0.0.20", target: "203.0.113.250", targetPort: 4444, sourceBytes: 240, targetBytes: 300 };
+    const beacon = {
+      source: "10.0.0.20",
+      target: "203.0.113.250",
+      targetPort: 4444,
+      sourceBytes: 240,
+      targetBytes: 300,
+    };
     flows.push({ ...beacon, startMs: at(i + 0.2 * random.next()) });
-    flows.push({ source: "10.0.0.21", target: "203.0.113.251", targetPort: 6667, startMs: at(i + random.next() / 2), ...failed });
+    flows.push({
+      source: "10.0.0.21",
+      target: "203.0.113.251",
+      targetPort: 6667,
+      startMs: at(i + random.next() / 2),
+      ...failed,
+    });
   }
   return flows.sort((a, b) => endOf(a) - endOf(b));
 }
 
-export function endOf(flow: TraceFlow): number {
+function endOf(flow: TraceFlow): number {
   return flow.startMs + (flow.durationMs ?? 100);
 }

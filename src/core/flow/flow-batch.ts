@@ -99,7 +99,7 @@ export class FlowBatch {
 }
 
 /** A copy of a column with twice the room. */
-export function grown<T extends Uint8Array | Uint16Array | Int32Array | Uint32Array | Float64Array>(old: T): T {
+function grown<T extends Uint8Array | Uint16Array | Int32Array | Uint32Array | Float64Array>(old: T): T {
   const column = new (old.constructor as new (length: number) => T)(old.length * 2);
   column.set(old);
   return column;

@@ -1,0 +1,75 @@
+import { runBench, type BenchResult, type Spread } from "../../test/bench/run.ts";
+import { command, wholeNumber } from "./command.ts";
+import { table, thousands } from "./table.ts";
+
+export const bench = command({
+  meta: { name: "bench", description: "Measure parsing, the way end to end, and latency" },
+  args: {
+    seed: { type: "string", default: "1", description: "Seed of the traffic" },
+    rounds: { type: "string", default: "5", description: "Rounds that count" },
+    bodies: { type: "string", default: "40", description: "Bodies of 5,000 flows in a round" },
+    json: { type: "boolean", description: "The result as JSON" },
+  },
+  async run({ args }) {
+    const options = {
+      seed: wholeNumber("seed", args.seed, 0, 0xffffff),
+      rounds: wholeNumber("rounds", args.rounds, 1, 100),
+      bodies: wholeNumber("bodies", args.bodies, 1, 1000),
+    };
+    const result = await runBench(options, (text) => process.stderr.write(`${text}\n`));
+    console.log(args.json ? JSON.stringify(result, null, 1) : report(result));
+  },
+});
+
+const partNames = {
+  gunzip: "gunzip alone",
+  gunzip_parse: "gunzip and parse",
+  script: "gunzip and a script (lines, split, Map)",
+  end_to_end: "end to end over HTTP",
+};
+
+function report({
+  seed,
+  rounds,
+  bodies,
+  basis,
+  parse_flows_per_s,
+  us_per_flow,
+  wall_flows_per_s,
+  core_flows_per_s,
+  ratio_percent,
+  latency,
+}: BenchResult): string {
+  const cells = (spread: Spread, digits: number) =>
+    [spread.median, spread.min, spread.max].map((x) => x.toFixed(digits));
+  const whole = (spread: Spread) => [spread.median, spread.min, spread.max].map(thousands);
+  const parts = (["gunzip", "gunzip_parse", "script", "end_to_end"] as const).map((part) => [
+    partNames[part],
+    ...cells(us_per_flow[part], 3),
+    thousands(1e6 / us_per_flow[part].median),
+  ]);
+  return [
+    `seed ${seed}, ${rounds} rounds of ${bodies} bodies of 5,000 flows, interleaved`,
+    "",
+    table(
+      ["parse alone, in node, flows/s", "median", "min", "max"],
+      Object.entries(parse_flows_per_s).map(([format, spread]) => [format, ...whole(spread)]),
+    ),
+    "",
+    table(
+      [
+        `in workerd, µs per flow (${basis === "cpu" ? "CPU of the process" : "time on the clock"})`,
+        "median",
+        "min",
+        "max",
+        "flows/s",
+      ],
+      parts,
+    ),
+    "",
+    `end to end ÷ gunzip and parse: ${cells(ratio_percent, 1).join(" / ")} % (median / min / max; wanted ≥ 20)`,
+    `end to end: ${thousands(core_flows_per_s)} flows/s on one core; on the clock ${whole(wall_flows_per_s).join(" / ")} flows/s`,
+    `latency at ${thousands(latency.flows_per_s)} flows/s, ${latency.batches} batches of ${thousands(latency.flows_per_batch)}: p50 ${latency.p50_ms.toFixed(1)} ms, p99 ${latency.p99_ms.toFixed(1)} ms (wanted ≤ 1,000)`,
+    `with an attack in them: ${latency.attacks_stored} of ${latency.attacks} answered with stored verdicts, p99 ${latency.attack_p99_ms.toFixed(1)} ms`,
+  ].join("\n");
+}

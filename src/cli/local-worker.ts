@@ -1,0 +1,48 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { unstable_splitSqlQuery } from "wrangler";
+import { newKey, newMasterKey } from "./keys.ts";
+import { projectRoot } from "./local-key.ts";
+import { startWorkerd } from "./workerd.ts";
+
+export interface LocalWorker {
+  url: string;
+  /** The bearer key of each tenant. */
+  keys: { [tenant: string]: string };
+  dispose: () => Promise<void>;
+}
+
+export interface LocalWorkerOptions {
+  /** The internal networks of each tenant. */
+  tenants: { [tenant: string]: { internal: string[] } };
+  /** 0, which is the default: any free one. */
+  port?: number;
+}
+
+/** Starts Weir on loopback, not through `wrangler dev`, with a D1 and objects that vanish with it. */
+export async function startLocalWorker({ tenants, port = 0 }: LocalWorkerOptions): Promise<LocalWorker> {
+  const keys = Object.keys(tenants).map(newKey);
+  const variables = {
+    API_KEYS: JSON.stringify(keys.map((key) => key.entry)),
+    TENANTS: JSON.stringify(tenants),
+    MASTER_KEY: newMasterKey(),
+  };
+  const { url, miniflare, dispose } = await startWorkerd(join(projectRoot, "wrangler.toml"), variables, port);
+  try {
+    await migrate(await miniflare.getD1Database("DB"));
+    return { url, keys: Object.fromEntries(keys.map((key) => [key.entry.tenant, key.bearer])), dispose };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+async function migrate(database: { prepare(sql: string): { run(): Promise<unknown> } }): Promise<void> {
+  const folder = join(projectRoot, "src/storage/migrations");
+  for (const file of readdirSync(folder)
+    .filter((name) => name.endsWith(".sql"))
+    .toSorted()) {
+    for (const statement of unstable_splitSqlQuery(readFileSync(join(folder, file), "utf8")))
+      await database.prepare(statement).run();
+  }
+}

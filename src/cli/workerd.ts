@@ -1,0 +1,93 @@
+import { execFile } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
+import { unstable_getMiniflareWorkerOptions } from "wrangler";
+import { Failure } from "./failure.ts";
+import { projectRoot } from "./local-key.ts";
+
+/** Nothing here asks the network for anything. */
+export const offline = {
+  WRANGLER_SEND_METRICS: "false",
+  WRANGLER_HIDE_BANNER: "true",
+  CLOUDFLARE_CF_FETCH_ENABLED: "false",
+  X_LOCAL_OBSERVABILITY: "false",
+};
+
+export interface Workerd {
+  url: string;
+  miniflare: Miniflare;
+  dispose: () => Promise<void>;
+}
+
+/** Builds the Worker of a wrangler.toml as a deployment would, and runs it in `workerd`, with a state of its own. */
+export async function startWorkerd(config: string, variables: { [name: string]: string }, port = 0): Promise<Workerd> {
+  Object.assign(process.env, offline);
+  const worker = unstable_getMiniflareWorkerOptions(config).workerOptions;
+  const folder = mkdtempSync(join(tmpdir(), "weir-"));
+  const removeFolder = () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  // Miniflare ends the process on Ctrl-C before anyone can dispose of anything.
+  process.once("exit", removeFolder);
+  const script = await bundle(config, join(folder, "worker")).catch((error: unknown) => {
+    removeFolder();
+    throw error;
+  });
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      ...worker,
+      name: "worker",
+      ...script,
+      bindings: { ...(worker["bindings"] as object), ...variables },
+      // Requests go to the Worker itself, not through Miniflare's entry, which costs 1 ms each.
+      unsafeDirectSockets: [{ host: "127.0.0.1", port }],
+      host: "127.0.0.1",
+      port: 0,
+      cf: false,
+      telemetry: { enabled: false },
+      log: new Log(LogLevel.ERROR),
+      resourcePersistencePath: join(folder, "state"),
+    }),
+  );
+  const dispose = async () => {
+    await miniflare.dispose();
+    removeFolder();
+  };
+  try {
+    await miniflare.ready;
+    return { url: (await miniflare.unsafeGetDirectURL()).origin, miniflare, dispose };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+interface ModuleSource {
+  modulesRoot: string;
+  modules: { type: "ESModule" | "CompiledWasm" | "Data"; path: string }[];
+}
+
+async function bundle(config: string, modulesRoot: string): Promise<ModuleSource> {
+  const wrangler = join(projectRoot, "node_modules/wrangler/bin/wrangler.js");
+  const args = [wrangler, "deploy", "--dry-run", "--config", config, "--outdir", modulesRoot];
+  try {
+    await promisify(execFile)(process.execPath, args, { cwd: projectRoot, env: { ...process.env, ...offline } });
+  } catch (error) {
+    throw new Failure(`The Worker does not build: ${(error as { stderr?: string }).stderr?.trim() || String(error)}`);
+  }
+  const files = readdirSync(modulesRoot, { recursive: true, encoding: "utf8" });
+  const modules = files.flatMap((file) => moduleOf(join(modulesRoot, file)));
+  // Miniflare takes the first module for the entry.
+  return {
+    modulesRoot,
+    modules: modules.toSorted((a, b) => Number(b.type === "ESModule") - Number(a.type === "ESModule")),
+  };
+}
+
+function moduleOf(path: string): ModuleSource["modules"] {
+  if (/\.m?js$/.test(path)) return [{ type: "ESModule", path }];
+  if (path.endsWith(".wasm")) return [{ type: "CompiledWasm", path }];
+  if (/\.(onnx|bin)$/.test(path)) return [{ type: "Data", path }];
+  return [];
+}

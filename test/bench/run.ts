@@ -1,0 +1,222 @@
+import { join } from "node:path";
+import { gzip } from "../../src/cli/client.ts";
+import { projectRoot } from "../../src/cli/local-key.ts";
+import { startLocalWorker } from "../../src/cli/local-worker.ts";
+import { readLog } from "../../src/cli/read-log.ts";
+import { median, quantile } from "../../src/cli/statistics.ts";
+import { startWorkerd } from "../../src/cli/workerd.ts";
+import { fastVpc, office } from "../support/generate.ts";
+import { cpuMs, workerdPids } from "./cpu.ts";
+import { asFastAsPossible, atRate, Poster } from "./load.ts";
+import { inAllFormats } from "./render.ts";
+
+export interface BenchOptions {
+  seed: number;
+  rounds: number;
+  /** Bodies of 5,000 flows in a round. */
+  bodies: number;
+}
+
+export interface Spread {
+  median: number;
+  min: number;
+  max: number;
+}
+
+export interface BenchResult extends BenchOptions {
+  /** What one flow costs is workerd's CPU time where the system tells it, else the time on the clock. */
+  basis: "cpu" | "wall";
+  parse_flows_per_s: { [format: string]: Spread };
+  /** µs per flow, each on the same bodies; all but `end_to_end` without HTTP, in a workerd of their own. */
+  us_per_flow: { [part in Part]: Spread };
+  /** End to end, on the clock, two requests at a time. */
+  wall_flows_per_s: Spread;
+  /** End to end, one core. */
+  core_flows_per_s: number;
+  /** Speed of end to end in percent of that of gunzip and parse: what a round gives, their median. */
+  ratio_percent: Spread;
+  latency: {
+    batches: number;
+    flows_per_batch: number;
+    flows_per_s: number;
+    p50_ms: number;
+    p99_ms: number;
+    attacks: number;
+    attacks_stored: number;
+    attack_p99_ms: number;
+  };
+}
+
+type Part = "end_to_end" | "gunzip" | "gunzip_parse" | "script";
+
+const flowsPerBody = 5000;
+const flowsPerSmallBody = 1000;
+const internal = ["10.20.0.0/16"];
+/** Long ago, so that no record is ahead of its receipt. */
+const startMs = Date.UTC(2026, 0, 5, 8);
+
+export async function runBench(options: BenchOptions, say: (text: string) => void): Promise<BenchResult> {
+  say("parsing, per format");
+  const parse = await parseSpeeds(options);
+  const bodies = makeBodies(options);
+  const tenants = Object.fromEntries(["warm", "latency", ...rounds(options)].map((tenant) => [tenant, { internal }]));
+  const before = workerdPids();
+  const weir = await startLocalWorker({ tenants });
+  const weirPid = workerdPids().find((pid) => !before.includes(pid));
+  try {
+    const alone = await startWorkerd(join(projectRoot, "test/bench/wrangler.toml"), {});
+    const alonePid = workerdPids().find((pid) => !before.includes(pid) && pid !== weirPid);
+    try {
+      say("end to end, and its parts alone");
+      const figures = await interleave(
+        options,
+        bodies,
+        { weir, weirPid, alone: new Poster(alone.url, "", 1), alonePid },
+        say,
+      );
+      say("latency at half the load");
+      const latency = await latencies(options, weir.url, weir.keys["latency"], figures.wall_flows_per_s.median / 2);
+      return { ...options, parse_flows_per_s: parse, ...figures, latency };
+    } finally {
+      await alone.dispose();
+    }
+  } finally {
+    await weir.dispose();
+  }
+}
+
+function rounds({ rounds: count }: BenchOptions): string[] {
+  return Array.from({ length: count }, (_, i) => `round-${i}`);
+}
+
+async function parseSpeeds({ seed, rounds: count }: BenchOptions): Promise<{ [format: string]: Spread }> {
+  const samples = inAllFormats(office({ seed, endMs: startMs, hours: 2 }));
+  const speeds = samples.map(() => [] as number[]);
+  for (let round = -1; round < count; round++) {
+    for (const [i, { format, bytes, records }] of samples.entries()) {
+      const began = performance.now();
+      await readLog([bytes], { format }, () => {});
+      if (round >= 0) speeds[i].push((1000 * records) / (performance.now() - began));
+    }
+  }
+  return Object.fromEntries(samples.map(({ format }, i) => [format, spread(speeds[i])]));
+}
+
+/** A minute of event time each: as an interface's records come. */
+function makeBodies({ seed, bodies }: BenchOptions): Uint8Array[] {
+  return Array.from({ length: bodies }, (_, i) =>
+    gzip(Buffer.from(fastVpc({ seed: seed + i, flows: flowsPerBody, startMs: startMs + i * 60_000, spanMs: 60_000 }))),
+  );
+}
+
+interface Servers {
+  weir: { url: string; keys: { [tenant: string]: string } };
+  weirPid: number | undefined;
+  alone: Poster;
+  alonePid: number | undefined;
+}
+
+type Figures = Pick<BenchResult, "basis" | "us_per_flow" | "wall_flows_per_s" | "core_flows_per_s" | "ratio_percent">;
+
+async function interleave(
+  options: BenchOptions,
+  bodies: Uint8Array[],
+  servers: Servers,
+  say: (text: string) => void,
+): Promise<Figures> {
+  const { weir, weirPid, alone, alonePid } = servers;
+  for (const body of bodies) await alone.call("PUT", "/", body);
+  const flows = bodies.length * flowsPerBody;
+  const costs: { [part in Part]: number[] } = { end_to_end: [], gunzip: [], gunzip_parse: [], script: [] };
+  const wall: number[] = [];
+  const paths = { gunzip: "/gunzip", gunzip_parse: "/parse", script: "/script" } as const;
+  // The first round warms up and is not counted.
+  for (const tenant of ["warm", ...rounds(options)]) {
+    const isCounted = tenant !== "warm";
+    say(`  ${tenant}`);
+    const poster = new Poster(weir.url, weir.keys[tenant], 2);
+    const one = await costOf(weirPid, () => asFastAsPossible(poster, bodies, flowsPerBody));
+    poster.close();
+    if (isCounted) {
+      costs.end_to_end.push(one.us / flows);
+      wall.push((flows * 1000) / one.wallMs);
+    }
+    for (const part of ["gunzip", "gunzip_parse", "script"] as const) {
+      const { us } = await costOf(alonePid, () => alone.call("POST", paths[part]));
+      if (isCounted) costs[part].push(us / flows);
+    }
+  }
+  const ratios = costs.end_to_end.map((cost, i) => (100 * costs.gunzip_parse[i]) / cost);
+  return {
+    basis: cpuMs(weirPid) === undefined || cpuMs(alonePid) === undefined ? "wall" : "cpu",
+    us_per_flow: {
+      end_to_end: spread(costs.end_to_end),
+      gunzip: spread(costs.gunzip),
+      gunzip_parse: spread(costs.gunzip_parse),
+      script: spread(costs.script),
+    },
+    wall_flows_per_s: spread(wall),
+    core_flows_per_s: 1e6 / spread(costs.end_to_end).median,
+    ratio_percent: spread(ratios),
+  };
+}
+
+async function costOf(pid: number | undefined, work: () => Promise<unknown>): Promise<{ us: number; wallMs: number }> {
+  const cpuBefore = cpuMs(pid);
+  const before = performance.now();
+  await work();
+  const wallMs = performance.now() - before;
+  const cpuAfter = cpuMs(pid);
+  const ms = cpuBefore === undefined || cpuAfter === undefined ? wallMs : cpuAfter - cpuBefore;
+  return { us: 1000 * ms, wallMs };
+}
+
+const attackEvery = 20;
+
+async function latencies(
+  { seed }: BenchOptions,
+  url: string,
+  key: string,
+  flowsPerS: number,
+): Promise<BenchResult["latency"]> {
+  const everyMs = (1000 * flowsPerSmallBody) / flowsPerS;
+  const count = Math.max(100, Math.min(400, Math.round(5000 / everyMs)));
+  const isAttack = (i: number) => i % attackEvery === attackEvery - 1;
+  const bodies = Array.from({ length: count }, (_, i) =>
+    gzip(
+      Buffer.from(
+        fastVpc({
+          seed: seed + 1_000_000 + i,
+          flows: flowsPerSmallBody,
+          startMs: startMs + i * 12_000,
+          spanMs: 12_000,
+          scanShare: isAttack(i) ? 0.5 : 0,
+          scanner: `192.0.2.${1 + Math.floor(i / attackEvery)}`,
+        }),
+      ),
+    ),
+  );
+  const poster = new Poster(url, key, 16);
+  const timed = await atRate(poster, bodies, everyMs);
+  poster.close();
+  const attacks = timed.filter((_, i) => isAttack(i));
+  const ms = timed.map((one) => one.ms);
+  return {
+    batches: count,
+    flows_per_batch: flowsPerSmallBody,
+    flows_per_s: Math.round(flowsPerS),
+    p50_ms: quantile(ms, 0.5) ?? 0,
+    p99_ms: quantile(ms, 0.99) ?? 0,
+    attacks: attacks.length,
+    attacks_stored: attacks.filter(({ answer }) => answer.stored && answer.anomalies.length > 0).length,
+    attack_p99_ms:
+      quantile(
+        attacks.map((one) => one.ms),
+        0.99,
+      ) ?? 0,
+  };
+}
+
+function spread(values: number[]): Spread {
+  return { median: median(values) ?? 0, min: Math.min(...values), max: Math.max(...values) };
+}
