@@ -43,13 +43,19 @@ function chosen(truth: Truth, parts: string[] | undefined): Truth {
   return Object.fromEntries(entries);
 }
 
+/**
+ * How late a record may come, in seconds. Captures are files, in the order in which some tool wrote them, seldom that
+ * of time; a live stream's ten minutes would refuse most of some. One value for all: a day, the most that there is.
+ */
+const latenessAllowanceS = 86_400;
+
 /** Every capture is a tenant of its own. */
 async function runCaptures(folder: string, truth: Truth): Promise<{ [capture: string]: CaptureRun }> {
   const names = Object.keys(truth);
   const tenants = Object.fromEntries(
     names.map((name, i) => [`capture-${i}`, { internal: truth[name].internal ?? [] }]),
   );
-  const worker = await startLocalWorker({ tenants });
+  const worker = await startLocalWorker({ tenants, latenessAllowanceS });
   const runs: { [capture: string]: CaptureRun } = {};
   try {
     for (const [i, name] of names.entries()) {

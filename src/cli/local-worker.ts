@@ -15,17 +15,21 @@ export interface LocalWorker {
 export interface LocalWorkerOptions {
   /** The internal networks of each tenant. */
   tenants: { [tenant: string]: { internal: string[] } };
+  /** How late a record may come, in seconds; the Worker's own default unless told. */
+  latenessAllowanceS?: number;
   /** 0, which is the default: any free one. */
   port?: number;
 }
 
 /** Starts Weir on loopback, not through `wrangler dev`, with a D1 and objects that vanish with it. */
-export async function startLocalWorker({ tenants, port = 0 }: LocalWorkerOptions): Promise<LocalWorker> {
+export async function startLocalWorker(options: LocalWorkerOptions): Promise<LocalWorker> {
+  const { tenants, latenessAllowanceS, port = 0 } = options;
   const keys = Object.keys(tenants).map(newKey);
   const variables = {
     API_KEYS: JSON.stringify(keys.map((key) => key.entry)),
     TENANTS: JSON.stringify(tenants),
     MASTER_KEY: newMasterKey(),
+    ...(latenessAllowanceS === undefined ? {} : { LATENESS_ALLOWANCE_S: String(latenessAllowanceS) }),
   };
   const { url, miniflare, dispose } = await startWorkerd(join(projectRoot, "wrangler.toml"), variables, port);
   try {

@@ -19,16 +19,18 @@ const popularHosts = 400;
 
 /**
  * VPC records for benches, cheap to make and mixed like real ones: in 5,000 records some 800 hosts and as many pairs
- * of them (the labelled captures have 40 to 1,600); web traffic in both directions, name lookups, time,
- * rejects from the noise of the Internet.
+ * of them (the labelled captures have 40 to 1,600). Web traffic, name lookups and time, each exchange as the two
+ * records that AWS makes of it, one a direction; and rejects, the noise of the Internet.
  */
 export function fastVpc(options: FastVpcOptions): string {
   const { seed, flows, startMs, spanMs, scanShare = 0, scanner = "203.0.113.66" } = options;
   const random = new Random(seed);
   const start = Math.floor(startMs / 1000);
   let out = "";
-  for (let i = 0; i < flows; i++) {
-    const at = start + Math.floor((i / flows) * (spanMs / 1000));
+  let written = 0;
+  while (written < flows) {
+    const at = start + Math.floor((written / flows) * (spanMs / 1000));
+    const times = `${at} ${at + random.int(0, 59)}`;
     const minute = Math.floor(at / 60);
     const pair = random.chance(0.1)
       ? regularPairs + minute * pairsPerMinute + random.int(0, pairsPerMinute - 1)
@@ -40,24 +42,28 @@ export function fastVpc(options: FastVpcOptions): string {
     const outside = `198.18.${(peer >>> 7) & 255}.${1 + (peer & 127)}`;
     const eni = `eni-0${host.toString(16).padStart(16, "a")}`;
     const port = random.int(32768, 60999);
-    const packets = 1 + Math.floor(random.next() ** 4 * 200);
-    const bytes = packets * random.int(60, 1200);
     const kind = random.next();
-    let ends: string;
-    let action = "ACCEPT";
+    const record = (ends: string, action = "ACCEPT") => {
+      if (written++ < flows) out += `2 123456789012 ${eni} ${ends} ${times} ${action} OK\n`;
+    };
+    const exchange = (server: string, service: number, protocol: number, sent: string, received: string) => {
+      record(`${inside} ${server} ${port} ${service} ${protocol} ${sent}`);
+      record(`${server} ${inside} ${service} ${port} ${protocol} ${received}`);
+    };
     if (kind < scanShare) {
-      ends = `${scanner} 10.20.0.20 ${port} ${random.int(1, 65535)} 6 1 44`;
-      action = "REJECT";
-    } else if (kind < 0.42) ends = `${inside} ${outside} ${port} 443 6 ${packets} ${bytes}`;
-    else if (kind < 0.84) ends = `${outside} ${inside} 443 ${port} 6 ${packets} ${bytes * 4}`;
-    else if (kind < 0.9) ends = `${inside} 10.20.0.2 ${port} 53 17 1 ${random.int(60, 90)}`;
-    else if (kind < 0.96) ends = `10.20.0.2 ${inside} 53 ${port} 17 1 ${random.int(90, 300)}`;
-    else if (kind < 0.97) ends = `${inside} 192.0.2.123 123 123 17 1 76`;
-    else {
-      ends = `${outside} ${inside} ${port} ${random.pick([22, 23, 80, 445, 3389, 8080])} 6 1 44`;
-      action = "REJECT";
-    }
-    out += `2 123456789012 ${eni} ${ends} ${at} ${at + random.int(0, 59)} ${action} OK\n`;
+      record(`${scanner} 10.20.0.20 ${port} ${random.int(1, 65535)} 6 1 44`, "REJECT");
+    } else if (kind < 0.8) {
+      const packets = 1 + Math.floor(random.next() ** 4 * 200);
+      exchange(
+        outside,
+        443,
+        6,
+        `${packets} ${packets * random.int(60, 300)}`,
+        `${packets} ${packets * random.int(60, 1200)}`,
+      );
+    } else if (kind < 0.93) exchange("10.20.0.2", 53, 17, `1 ${random.int(60, 90)}`, `1 ${random.int(90, 300)}`);
+    else if (kind < 0.95) exchange("192.0.2.123", 123, 17, "1 76", "1 76");
+    else record(`${outside} ${inside} ${port} ${random.pick([22, 23, 80, 445, 3389, 8080])} 6 1 44`, "REJECT");
   }
   return out;
 }

@@ -116,7 +116,7 @@ export function office(options: SceneOptions): Scene {
           random: random.fork("dead beacon"),
           source: "10.10.0.36",
           target: "192.0.2.77",
-          port: 9001,
+          port: 8080,
           everyMs: 30_000,
           jitter: 0.1,
           dead: true,

@@ -56,20 +56,22 @@ interface Pair {
   portsHigh: number;
   bins: number[];
   ring: StartRing;
-  /** Contacts at the last provisional look, and what it found: the next is due when they have grown by half. Not saved. */
-  judgedAt: number;
-  suspect: Suspect | undefined;
+  /** Contacts from which the next provisional look is due: each time they have grown by half. Not saved. */
+  dueAt: number;
 }
 
 interface SourceState extends EntityState {
   internal: boolean;
   pairs: Map<number | string, Pair>;
+  /** Pairs that a provisional look is due for, and what the last looks found. Not saved. */
+  due: Pair[];
+  suspects: Map<Pair, Suspect>;
 }
 
 const sums = ["requests", "answered", "failed", "sourceBytes", "targetBytes", "packets"] as const;
 
 const codec: StateCodec<SourceState> = {
-  create: () => ({ touched: false, internal: false, pairs: new Map() }),
+  create: () => ({ touched: false, internal: false, pairs: new Map(), due: [], suspects: new Map() }),
   save(state, writer) {
     writer.u8(state.internal ? 1 : 0);
     writer.u32(state.pairs.size);
@@ -104,8 +106,7 @@ const codec: StateCodec<SourceState> = {
 function emptyPair(target: AddressWords, service: number, outside: boolean): Pair {
   const zero = { requests: 0, answered: 0, failed: 0, sourceBytes: 0, targetBytes: 0, packets: 0 };
   const ports = { portsLow: 0, portsHigh: 0 };
-  const judged = { judgedAt: 0, suspect: undefined };
-  return { target, service, outside, ...zero, ...ports, ...judged, bins: [0, 0, 0, 0, 0, 0], ring: new StartRing() };
+  return { target, service, outside, ...zero, ...ports, bins: [0, 0, 0, 0, 0, 0], ring: new StartRing(), dueAt: 0 };
 }
 
 /** IPv4 with its service fits into the 53 bits of a number: 32 of address, 16 of port, 1 of protocol. */
@@ -170,17 +171,24 @@ export const c2Beacon: Detector<C2BeaconSettings> = {
             source.pairs.set(key, pair);
           }
           addContact(pair, pairs, i, windowStartMs);
+          if (pair.requests >= Math.max(pair.dueAt, settings.contactsMin) && source.internal) {
+            pair.dueAt = Number.POSITIVE_INFINITY;
+            source.due.push(pair);
+          }
         }
       },
       findings(closedMs) {
         const opinions: Opinion[] = [];
         for (const entry of days.takeTouched()) {
-          if (!lookAgain(entry.state, settings)) continue;
+          const { state } = entry;
+          if (state.due.length === 0) continue;
+          look(state, state.due, settings);
+          state.due = [];
           const finding = judgeSource(entry, settings);
           if (finding) opinions.push({ finding, final: false });
         }
         for (const entry of days.takeClosed(closedMs)) {
-          for (const pair of entry.state.pairs.values()) pair.suspect = judgePair(pair, settings);
+          look(entry.state, entry.state.pairs.values(), settings);
           const finding = judgeSource(entry, settings);
           if (finding) opinions.push({ finding, final: true });
         }
@@ -208,17 +216,14 @@ function addContact(pair: Pair, pairs: PairContacts, i: number, windowStartMs: n
   pair.ring.add(pairs, i, windowStartMs);
 }
 
-/** Judges the pairs that have grown by half since their last provisional look; whether there were any. */
-function lookAgain(source: SourceState, settings: C2BeaconSettings): boolean {
-  if (!source.internal) return false;
-  let any = false;
-  for (const pair of source.pairs.values()) {
-    if (pair.requests < settings.contactsMin || pair.requests < 1.5 * pair.judgedAt) continue;
-    pair.judgedAt = pair.requests;
-    pair.suspect = judgePair(pair, settings);
-    any = true;
+/** Looks at the given pairs of a source again. */
+function look(source: SourceState, pairs: Iterable<Pair>, settings: C2BeaconSettings): void {
+  for (const pair of pairs) {
+    pair.dueAt = 1.5 * pair.requests;
+    const suspect = judgePair(pair, settings);
+    if (suspect) source.suspects.set(pair, suspect);
+    else source.suspects.delete(pair);
   }
-  return any;
 }
 
 /** Why a regular or persistent pair is more than that. */
@@ -238,8 +243,7 @@ interface Suspect {
 
 function judgeSource(entry: Entry<SourceState>, settings: C2BeaconSettings): Finding | undefined {
   if (!entry.state.internal) return undefined;
-  const suspects: Suspect[] = [];
-  for (const { suspect } of entry.state.pairs.values()) if (suspect) suspects.push(suspect);
+  const suspects = [...entry.state.suspects.values()];
   if (suspects.length === 0) return undefined;
   suspects.sort((a, b) => b.reasons.length - a.reasons.length || b.score - a.score || byName(a.pair, b.pair));
   return findingOf(entry, suspects, settings);
@@ -285,9 +289,10 @@ function judgePair(pair: Pair, settings: C2BeaconSettings): Suspect | undefined 
     timing.score >= settings.timingScoreMin;
   const reasons: Reason[] = [];
   if (uncommon && regular && active >= settings.activeBinsMin) reasons.push("uncommon_service");
+  const uniform = size.score >= settings.sizeScoreMin || unansweredShare >= silentShareMin;
   if (
     regular &&
-    size.score >= settings.sizeScoreMin &&
+    uniform &&
     timing.median <= settings.fastGapMaxMs &&
     pair.requests >= settings.fastContactsMin &&
     pair.targetBytes <= settings.answerBytesMax * pair.requests
@@ -309,6 +314,9 @@ function judgePair(pair: Pair, settings: C2BeaconSettings): Suspect | undefined 
   );
   return { pair, timing, size, regular, reasons, unansweredShare, binsActive: active, longestRun, score };
 }
+
+/** From this share of unanswered contacts on, sizes say nothing: there was no exchange. */
+const silentShareMin = 0.9;
 
 /** How many bins were active, and how many of them in a row at most. */
 function activity(bins: readonly number[]): { active: number; longestRun: number } {

@@ -1,11 +1,11 @@
 import { formatAddress } from "../flow/address.ts";
-import { bucketMs, othersKept, type Contacts } from "../flow/contacts.ts";
+import { bucketMs, sourcesKept, type Contacts } from "../flow/contacts.ts";
 import { protocolName, serviceName, serviceOf, servicePort, serviceProtocol } from "../flow/protocols.ts";
 import { BottomK } from "../sketches/bottom-k.ts";
 import { EntityWindows, type EntityState, type Entry, type StateCodec } from "../slots/entity-windows.ts";
 import type { StateReader, StateWriter } from "../slots/state-bytes.ts";
 import { peersMax, type Finding, type Peer } from "../verdict.ts";
-import type { Detector, Opinion, SlotDetector } from "./detector.ts";
+import { probePacketsMax, type Detector, type Opinion, type SlotDetector } from "./detector.ts";
 import { rounded, scoreOf, severityOf } from "./scoring.ts";
 
 export interface DdosSettings {
@@ -50,17 +50,31 @@ interface FloodState extends EntityState {
   minutes: Map<number, Minute>;
   lastAt: number;
   last: Minute | undefined;
+  /** Sums over all minutes and both roles: below every threshold, no minute needs a look. Not saved, but summed anew. */
+  flows: number;
+  packets: number;
+  bytes: number;
 }
 
 const codec: StateCodec<FloodState> = {
-  create: () => ({ touched: false, internal: false, minutes: new Map(), lastAt: -1, last: undefined }),
+  create: () => ({
+    touched: false,
+    internal: false,
+    minutes: new Map(),
+    lastAt: -1,
+    last: undefined,
+    flows: 0,
+    packets: 0,
+    bytes: 0,
+  }),
   save(state, writer) {
     writer.u8(state.internal ? 1 : 0);
     writer.u32(state.minutes.size);
     for (const [at, minute] of state.minutes) {
       writer.f64(at);
       writer.f64(minute.asked);
-      for (const inflow of [minute.direct, minute.reflected]) {
+      for (const role of roles) {
+        const inflow = minute[role];
         writer.u8(inflow ? 1 : 0);
         if (inflow) saveInflow(inflow, writer);
       }
@@ -72,13 +86,24 @@ const codec: StateCodec<FloodState> = {
     for (let left = reader.u32(); left > 0; left--) {
       const at = reader.f64();
       const minute: Minute = { asked: reader.f64(), direct: undefined, reflected: undefined };
-      if (reader.u8() === 1) minute.direct = loadInflow(reader);
-      if (reader.u8() === 1) minute.reflected = loadInflow(reader);
+      for (const role of roles) if (reader.u8() === 1) countIn(state, (minute[role] = loadInflow(reader)));
       state.minutes.set(at, minute);
     }
     return state;
   },
 };
+
+const roles = ["direct", "reflected"] as const;
+
+/** Adds what an inflow brought to the sums of its entity. */
+function countIn(
+  state: FloodState,
+  { flows, packets, bytes }: { flows: number; packets: number; bytes: number },
+): void {
+  state.flows += flows;
+  state.packets += packets;
+  state.bytes += bytes;
+}
 
 const counts = ["flows", "answered", "failed", "packets", "bytes"] as const;
 
@@ -94,12 +119,12 @@ function loadInflow(reader: StateReader): Inflow {
   for (const name of counts) inflow[name] = reader.f64();
   inflow.portsLow = reader.u32();
   inflow.portsHigh = reader.u32();
-  inflow.others = BottomK.load(othersKept, reader);
+  inflow.others = BottomK.load(sourcesKept, reader);
   return inflow;
 }
 
 function emptyInflow(): Inflow {
-  const others = new BottomK(othersKept);
+  const others = new BottomK(sourcesKept);
   return { flows: 0, answered: 0, failed: 0, packets: 0, bytes: 0, portsLow: 0, portsHigh: 0, others };
 }
 
@@ -130,27 +155,24 @@ export const ddos: Detector<DdosSettings> = {
   create(settings, saved) {
     const hours = new EntityWindows(hourMs, codec);
     if (saved) hours.load(saved);
-    const minuteOf = (contacts: Contacts, entity: number, bucket: number): Minute => {
+    const stateOf = (contacts: Contacts, entity: number, bucket: number): FloodState => {
       const { state } = hours.touch(contacts.addresses, entity, bucket);
       state.internal = contacts.internal[entity] === 1;
-      const at = Math.floor((bucket * bucketMs) / minuteMs);
-      if (state.last && state.lastAt === at) return state.last;
-      let minute = state.minutes.get(at);
-      if (!minute) state.minutes.set(at, (minute = { asked: 0, direct: undefined, reflected: undefined }));
-      state.lastAt = at;
-      state.last = minute;
-      return minute;
+      return state;
     };
     const detector: SlotDetector = {
       learn({ contacts, pairs: pairIndexes, targets: targetIndexes }) {
         const { pairs, targets } = contacts;
         for (const i of pairIndexes) {
-          minuteOf(contacts, pairs.source[i], pairs.bucket[i]).asked += pairs.requests[i];
+          const state = stateOf(contacts, pairs.source[i], pairs.bucket[i]);
+          const minute = minuteOf(state, pairs.bucket[i]);
+          minute.asked += pairs.requests[i];
+          if (pairs.replies[i] > 0) addReplies(state, (minute.reflected ??= emptyInflow()), contacts, i);
         }
         for (const i of targetIndexes) {
-          const minute = minuteOf(contacts, targets.entity[i], targets.bucket[i]);
-          const role = targets.reflected[i] === 1 ? "reflected" : "direct";
-          addInflow((minute[role] ??= emptyInflow()), contacts, i);
+          const state = stateOf(contacts, targets.target[i], targets.bucket[i]);
+          const minute = minuteOf(state, targets.bucket[i]);
+          addRequests(state, (minute.direct ??= emptyInflow()), contacts, i);
         }
       },
       findings(closedMs) {
@@ -171,21 +193,53 @@ export const ddos: Detector<DdosSettings> = {
   },
 };
 
-function addInflow(inflow: Inflow, { targets, addresses, addressHash }: Contacts, i: number): void {
-  inflow.flows += targets.flows[i];
+function minuteOf(state: FloodState, bucket: number): Minute {
+  const at = Math.floor((bucket * bucketMs) / minuteMs);
+  if (state.last && state.lastAt === at) return state.last;
+  let minute = state.minutes.get(at);
+  if (!minute) state.minutes.set(at, (minute = { asked: 0, direct: undefined, reflected: undefined }));
+  state.lastAt = at;
+  state.last = minute;
+  return minute;
+}
+
+/** What a target's port received from its sources. */
+function addRequests(
+  state: FloodState,
+  inflow: Inflow,
+  { targets, addresses, addressHash }: Contacts,
+  i: number,
+): void {
+  inflow.flows += targets.requests[i];
   inflow.answered += targets.answered[i];
   inflow.failed += targets.failed[i];
   inflow.packets += targets.minutePackets[i];
   inflow.bytes += targets.minuteBytes[i];
-  const port = targets.port[i] & 63;
-  if (port < 32) inflow.portsLow |= 1 << port;
-  else inflow.portsHigh |= 1 << (port - 32);
+  addPort(inflow, targets.port[i]);
   const service = serviceOf(targets.port[i], targets.protocol[i]);
-  const end = targets.othersAt[i] + targets.othersCount[i];
-  for (let o = targets.othersAt[i]; o < end; o++) {
-    const other = targets.others[o];
-    inflow.others.add(addressHash[other], addresses, other, service, 0);
+  const end = targets.sourcesAt[i] + targets.sourceCount[i];
+  for (let s = targets.sourcesAt[i]; s < end; s++) {
+    const source = targets.sources[s];
+    inflow.others.add(addressHash[source], addresses, source, service, 0);
   }
+  countIn(state, { flows: targets.requests[i], packets: targets.minutePackets[i], bytes: targets.minuteBytes[i] });
+}
+
+/** What a nominal source received, in records that show no request, from one target. */
+function addReplies(state: FloodState, inflow: Inflow, { pairs, addresses, addressHash }: Contacts, i: number): void {
+  const target = pairs.target[i];
+  inflow.flows += pairs.replies[i];
+  inflow.packets += pairs.minuteTargetPackets[i];
+  inflow.bytes += pairs.minuteTargetBytes[i];
+  addPort(inflow, pairs.port[i]);
+  inflow.others.add(addressHash[target], addresses, target, serviceOf(pairs.port[i], pairs.protocol[i]), 0);
+  countIn(state, { flows: pairs.replies[i], packets: pairs.minuteTargetPackets[i], bytes: pairs.minuteTargetBytes[i] });
+}
+
+function addPort(inflow: Inflow, port: number): void {
+  const bit = port & 63;
+  if (bit < 32) inflow.portsLow |= 1 << bit;
+  else inflow.portsHigh |= 1 << (bit - 32);
 }
 
 type Kind = "unanswered" | "reflection" | "volume";
@@ -201,6 +255,9 @@ interface Excess {
 }
 
 function judgeTarget(entry: Entry<FloodState>, settings: DdosSettings): Finding | undefined {
+  const { flows, packets, bytes } = entry.state;
+  const flowsMin = Math.min(settings.unansweredMin, settings.unsolicitedMin);
+  if (flows < flowsMin && packets < settings.packetsMin && bytes < settings.bytesMin) return undefined;
   let worst: Excess | undefined;
   let minutesOver = 0;
   for (const [minuteAt, minute] of entry.state.minutes) {
@@ -262,9 +319,10 @@ function unanswered(inflow: Inflow): number {
   return inflow.failed + (small ? unknown / 2 : 0);
 }
 
-/** Few sources and many ports. Of 64 bits, 40 are set by about 63 random ports. */
+/** Few sources, many ports, few packets each. Of 64 bits, 40 are set by about 63 random ports. */
 function looksLikeScan(inflow: Inflow): boolean {
-  return inflow.others.size < 10 && bitCount(inflow.portsLow) + bitCount(inflow.portsHigh) >= 40;
+  const manyPorts = bitCount(inflow.portsLow) + bitCount(inflow.portsHigh) >= 40;
+  return manyPorts && inflow.others.size < 10 && inflow.packets <= probePacketsMax * inflow.flows;
 }
 
 function bitCount(word: number): number {

@@ -41,3 +41,6 @@ export interface Detector<Settings extends object = object> {
   readonly defaults: Readonly<Settings>;
   create(settings: Readonly<Settings>, saved?: StateReader): SlotDetector;
 }
+
+/** Packets per record up to which an unanswered attempt may be a probe: retries of a SYN, a few datagrams; not a flood. */
+export const probePacketsMax = 10;

@@ -1,11 +1,12 @@
 import { formatAddress, isGroupAddress } from "../flow/address.ts";
-import { othersKept } from "../flow/contacts.ts";
+import { sourcesKept } from "../flow/contacts.ts";
+import { Protocol } from "../flow/flow-batch.ts";
 import { hashService } from "../flow/keyed-hash.ts";
 import { protocolName, serviceName, serviceOf, servicePort, serviceProtocol } from "../flow/protocols.ts";
 import { BottomK } from "../sketches/bottom-k.ts";
 import { EntityWindows, type EntityState, type Entry, type StateCodec } from "../slots/entity-windows.ts";
 import { peersMax, type Finding, type Peer } from "../verdict.ts";
-import type { Detector, Opinion, SlotDetector } from "./detector.ts";
+import { probePacketsMax, type Detector, type Opinion, type SlotDetector } from "./detector.ts";
 import { rounded, scoreOf, severityOf } from "./scoring.ts";
 
 export interface PortScanSettings {
@@ -41,7 +42,7 @@ interface ScanState extends EntityState {
 const codec: StateCodec<ScanState> = {
   create: () => ({
     touched: false,
-    attempts: new BottomK(othersKept),
+    attempts: new BottomK(sourcesKept),
     records: 0,
     internal: false,
     hourFound: false,
@@ -53,7 +54,7 @@ const codec: StateCodec<ScanState> = {
     writer.u8((state.internal ? 1 : 0) | (state.hourFound ? 2 : 0));
   },
   load(reader) {
-    const attempts = BottomK.load(othersKept, reader);
+    const attempts = BottomK.load(sourcesKept, reader);
     const records = reader.f64();
     const bits = reader.u8();
     const [internal, hourFound] = [(bits & 1) !== 0, (bits & 2) !== 0];
@@ -101,8 +102,11 @@ export const portScan: Detector<PortScanSettings> = {
         for (const i of indexes) {
           const target = pairs.target[i];
           if (isGroupAddress(addresses, target)) continue;
+          // TCP without an answer sends SYNs and no more; a datagram flood is no series of probes.
+          const isSmall = pairs.sourcePackets[i] <= probePacketsMax * pairs.requests[i];
+          const isProbe = pairs.requests[i] > 0 && (isSmall || pairs.protocol[i] === Protocol.Tcp);
           const flags =
-            (pairs.requests[i] > 0 ? Attempt.Sent : 0) |
+            (isProbe ? Attempt.Sent : 0) |
             (pairs.failed[i] > 0 ? Attempt.Failed : 0) |
             (pairs.answered[i] > 0 ? Attempt.Answered : 0);
           const service = serviceOf(pairs.port[i], pairs.protocol[i]);

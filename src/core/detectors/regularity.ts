@@ -6,7 +6,7 @@ export interface Spread {
   mad: number;
   /** Bowley's skew, −1 to 1: 0 where the quartiles lie evenly about the median. */
   skew: number;
-  /** 0 to 1: mean of 1 − |skew| and max(0, (median − MAD) / median). */
+  /** 0 to 1: mean of 1 − |skew| beyond chance and max(0, (median − MAD) / median). */
   score: number;
 }
 
@@ -14,9 +14,10 @@ export interface Spread {
 const quartileRangeMin = 10;
 
 /**
- * Regularity of gaps or sizes. Uniform jitter of 50 % still scores 0.9, page loads and people near 0.5 and below.
+ * Regularity of gaps or sizes. Uniform jitter of 50 % still scores 0.9, page loads and people near 0.6 and below.
  *
- * Source: RITA v5's time and size scores (activecm/rita, analysis/beacon.go).
+ * Source: RITA v5's time and size scores (activecm/rita, analysis/beacon.go), but for the skew: on n values of a
+ * symmetric distribution its standard error is about 2/√n, so only what exceeds that counts.
  */
 export function spreadOf(values: readonly number[], scoreIfZero: number): Spread {
   const sorted = [...values].sort((a, b) => a - b);
@@ -27,7 +28,8 @@ export function spreadOf(values: readonly number[], scoreIfZero: number): Spread
   const undecided = high - low < quartileRangeMin || median === low || median === high;
   const skew = undecided ? 0 : (high + low - 2 * median) / (high - low);
   const madScore = median < 1 ? scoreIfZero : Math.max(0, (median - mad) / median);
-  return { count: sorted.length, median, mad, skew, score: (1 - Math.abs(skew) + madScore) / 2 };
+  const skewBeyondChance = Math.max(0, Math.abs(skew) - 2 / Math.sqrt(sorted.length));
+  return { count: sorted.length, median, mad, skew, score: (1 - skewBeyondChance + madScore) / 2 };
 }
 
 /** Of a sorted series, by linear interpolation between neighbours; 0 of an empty one. */

@@ -51,28 +51,24 @@ export interface PairContacts {
   startBytes: Float64Array<ArrayBuffer>;
 }
 
-/**
- * By target: (entity, reflected, port, protocol, bucket). Where `reflected` is 0 the entity is the target of requests
- * to its port; where it is 1 the entity is their nominal source, and got replies from other hosts' port.
- */
+/** By target: (target, port, protocol, bucket), over all its sources. */
 export interface TargetContacts {
   length: number;
-  entity: Uint32Array<ArrayBuffer>;
-  reflected: Uint8Array<ArrayBuffer>;
+  target: Uint32Array<ArrayBuffer>;
   port: Uint16Array<ArrayBuffer>;
   protocol: Uint8Array<ArrayBuffer>;
   bucket: Uint32Array<ArrayBuffer>;
-  /** Records that reached the entity: requests, or replies where reflected. */
-  flows: Uint32Array<ArrayBuffer>;
+  /** Requests, and of all records those that show an answer or its lack. */
+  requests: Uint32Array<ArrayBuffer>;
   answered: Uint32Array<ArrayBuffer>;
   failed: Uint32Array<ArrayBuffer>;
-  /** What reached the entity in the last minute of each record's life. */
+  /** What reached the target in the last minute of each record's life. */
   minuteBytes: Float64Array<ArrayBuffer>;
   minutePackets: Float64Array<ArrayBuffer>;
-  /** The `othersKept` other sides of lowest keyed hash: `othersCount[i]` address indexes from `othersAt[i]` on. */
-  othersAt: Uint32Array<ArrayBuffer>;
-  othersCount: Uint8Array<ArrayBuffer>;
-  others: Uint32Array<ArrayBuffer>;
+  /** The `sourcesKept` sources of lowest keyed hash: `sourceCount[i]` address indexes from `sourcesAt[i]` on. */
+  sourcesAt: Uint32Array<ArrayBuffer>;
+  sourceCount: Uint8Array<ArrayBuffer>;
+  sources: Uint32Array<ArrayBuffer>;
 }
 
 /** Width of a bucket. Slow networks' batches span hours: without it, one contact would span windows. */
@@ -81,8 +77,8 @@ export const bucketMs = 10_000;
 /** Starts kept per pair and bucket: enough to time what repeats more than once a second and a quarter. */
 export const startsMax = 8;
 
-/** Other sides kept per target contact, and by the detectors: distinct counts are exact up to here, ±13 % beyond. */
-export const othersKept = 64;
+/** Sources kept per target contact, and elements by the detectors: distinct counts are exact up to here, ±13 % beyond. */
+export const sourcesKept = 64;
 
 /** Bits of `PairContacts.late`: the record lay further than the allowance below what its own batch had shown. */
 export const Late = { ForSource: 1, ForTarget: 2 } as const;

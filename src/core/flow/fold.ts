@@ -2,7 +2,7 @@ import {
   bucketMs,
   isBefore,
   Late,
-  othersKept,
+  sourcesKept,
   startsMax,
   type Contacts,
   type PairContacts,
@@ -178,56 +178,41 @@ function hasFailed(batch: FlowBatch, row: number, outcome: Outcome, isReply: boo
   return (batch.tcpFlags[row] & (Tcp.Syn | Tcp.Ack)) === Tcp.Syn && batch.targetPackets[row] === 0;
 }
 
-/** Targets follow from pairs: each pair is one distinct other side of its target contact. */
+/** Targets follow from pairs: each pair with requests is one distinct source of its target's contact. */
 function foldTargets(pairs: PairContacts, addressHash: Uint32Array): TargetContacts {
-  const targets = emptyTargets(2 * pairs.length);
-  const index = new Uint32Array(tableSize(2 * pairs.length));
-  /** Per pair and role, 1 + its target contact. */
-  const contactOfPair = [new Uint32Array(pairs.length), new Uint32Array(pairs.length)];
+  const targets = emptyTargets(pairs.length);
+  const index = new Uint32Array(tableSize(pairs.length));
+  /** Per pair, 1 + the contact that it is a source of. */
+  const contactOfPair = new Uint32Array(pairs.length);
   for (let i = 0; i < pairs.length; i++) {
-    if ((pairs.late[i] & Late.ForTarget) === 0) {
-      const contact = targetContactOf(targets, index, pairs, i, 0);
-      targets.flows[contact] += pairs.requests[i];
-      targets.answered[contact] += pairs.answered[i];
-      targets.failed[contact] += pairs.failed[i];
-      targets.minuteBytes[contact] += pairs.minuteSourceBytes[i];
-      targets.minutePackets[contact] += pairs.minuteSourcePackets[i];
-      if (pairs.requests[i] > 0) contactOfPair[0][i] = contact + 1;
-    }
-    if (pairs.replies[i] > 0 && (pairs.late[i] & Late.ForSource) === 0) {
-      const contact = targetContactOf(targets, index, pairs, i, 1);
-      targets.flows[contact] += pairs.replies[i];
-      targets.minuteBytes[contact] += pairs.minuteTargetBytes[i];
-      targets.minutePackets[contact] += pairs.minuteTargetPackets[i];
-      contactOfPair[1][i] = contact + 1;
-    }
+    if ((pairs.late[i] & Late.ForTarget) !== 0) continue;
+    const contact = targetContactOf(targets, index, pairs, i);
+    targets.requests[contact] += pairs.requests[i];
+    targets.answered[contact] += pairs.answered[i];
+    targets.failed[contact] += pairs.failed[i];
+    targets.minuteBytes[contact] += pairs.minuteSourceBytes[i];
+    targets.minutePackets[contact] += pairs.minuteSourcePackets[i];
+    if (pairs.requests[i] > 0) contactOfPair[i] = contact + 1;
   }
-  gatherOthers(targets, pairs, contactOfPair, addressHash);
+  gatherSources(targets, pairs, contactOfPair, addressHash);
   return trimTargets(targets);
 }
 
-function targetContactOf(
-  targets: TargetContacts,
-  index: Uint32Array,
-  pairs: PairContacts,
-  i: number,
-  reflected: 0 | 1,
-): number {
-  const entity = reflected ? pairs.source[i] : pairs.target[i];
+function targetContactOf(targets: TargetContacts, index: Uint32Array, pairs: PairContacts, i: number): number {
+  const target = pairs.target[i];
   const port = pairs.port[i];
   const protocol = pairs.protocol[i];
   const bucket = pairs.bucket[i];
-  let at = mix(entity, reflected, (port << 8) | protocol, bucket) & (index.length - 1);
+  let at = mix(target, 0, (port << 8) | protocol, bucket) & (index.length - 1);
   for (;;) {
     const found = index[at];
     if (found === 0) break;
     const c = found - 1;
     if (
-      targets.entity[c] === entity &&
+      targets.target[c] === target &&
       targets.port[c] === port &&
       targets.bucket[c] === bucket &&
-      targets.protocol[c] === protocol &&
-      targets.reflected[c] === reflected
+      targets.protocol[c] === protocol
     ) {
       return c;
     }
@@ -235,47 +220,43 @@ function targetContactOf(
   }
   const contact = targets.length++;
   index[at] = contact + 1;
-  targets.entity[contact] = entity;
-  targets.reflected[contact] = reflected;
+  targets.target[contact] = target;
   targets.port[contact] = port;
   targets.protocol[contact] = protocol;
   targets.bucket[contact] = bucket;
   return contact;
 }
 
-/** Lays the other sides of each target contact side by side, at most `othersKept`, those of lowest hash. */
-function gatherOthers(
+/** Lays the sources of each target contact side by side, at most `sourcesKept`, those of lowest hash. */
+function gatherSources(
   targets: TargetContacts,
   pairs: PairContacts,
-  contactOfPair: readonly Uint32Array[],
+  contactOfPair: Uint32Array,
   addressHash: Uint32Array,
 ): void {
   const { length } = targets;
-  const counts = new Uint32Array(length + 1);
-  for (const column of contactOfPair) for (let i = 0; i < pairs.length; i++) if (column[i]) counts[column[i]]++;
-  for (let c = 0; c < length; c++) counts[c + 1] += counts[c];
-  const all = new Uint32Array(counts[length]);
-  const fill = counts.slice();
-  for (let role = 0; role < 2; role++) {
-    const other = role === 0 ? pairs.source : pairs.target;
-    for (let i = 0; i < pairs.length; i++) {
-      const contact = contactOfPair[role][i];
-      if (contact) all[fill[contact - 1]++] = other[i];
-    }
-  }
+  const from = new Uint32Array(length + 1);
+  for (let i = 0; i < pairs.length; i++) if (contactOfPair[i]) from[contactOfPair[i]]++;
+  for (let c = 0; c < length; c++) from[c + 1] += from[c];
+  const all = new Uint32Array(from[length]);
+  const next = from.slice();
+  for (let i = 0; i < pairs.length; i++) if (contactOfPair[i]) all[next[contactOfPair[i] - 1]++] = pairs.source[i];
   let written = 0;
   for (let c = 0; c < length; c++) {
-    let group = all.subarray(counts[c], counts[c + 1]);
-    if (group.length > othersKept) {
-      group = group.slice().sort((x, y) => addressHash[x] - addressHash[y]);
-      group = distinct(group).subarray(0, othersKept);
+    const count = from[c + 1] - from[c];
+    targets.sourcesAt[c] = written;
+    if (count <= sourcesKept) {
+      targets.sourceCount[c] = count;
+      all.copyWithin(written, from[c], from[c + 1]);
+    } else {
+      const sorted = all.slice(from[c], from[c + 1]).sort((x, y) => addressHash[x] - addressHash[y]);
+      const lowest = distinct(sorted).subarray(0, sourcesKept);
+      targets.sourceCount[c] = lowest.length;
+      all.set(lowest, written);
     }
-    targets.othersAt[c] = written;
-    targets.othersCount[c] = group.length;
-    all.set(group, written);
-    written += group.length;
+    written += targets.sourceCount[c];
   }
-  targets.others = all.slice(0, written);
+  targets.sources = all.slice(0, written);
 }
 
 /** Neighbours once: a late and a timely pair share their other side. */
@@ -328,19 +309,18 @@ function emptyPairs(n: number): PairContacts {
 function emptyTargets(n: number): TargetContacts {
   return {
     length: 0,
-    entity: new Uint32Array(n),
-    reflected: new Uint8Array(n),
+    target: new Uint32Array(n),
     port: new Uint16Array(n),
     protocol: new Uint8Array(n),
     bucket: new Uint32Array(n),
-    flows: new Uint32Array(n),
+    requests: new Uint32Array(n),
     answered: new Uint32Array(n),
     failed: new Uint32Array(n),
     minuteBytes: new Float64Array(n),
     minutePackets: new Float64Array(n),
-    othersAt: new Uint32Array(n),
-    othersCount: new Uint8Array(n),
-    others: new Uint32Array(0),
+    sourcesAt: new Uint32Array(n),
+    sourceCount: new Uint8Array(n),
+    sources: new Uint32Array(0),
   };
 }
 
@@ -361,7 +341,7 @@ function trimPairs(pairs: PairContacts): PairContacts {
 }
 
 function trimTargets(targets: TargetContacts): TargetContacts {
-  return { ...trimColumns(targets, targets.length), others: targets.others };
+  return { ...trimColumns(targets, targets.length), sources: targets.sources };
 }
 
 function trimColumns<T extends object>(columns: T, length: number): T {

@@ -108,8 +108,8 @@ export class Shard {
 
   #sortTargets({ targets, addressHash }: Contacts): Sorted {
     return new Sorted(targets.length, (i) => {
-      const slot = this.#slotOf(addressHash[targets.entity[i]]);
-      return slot && !this.#isLate(slot, targets.bucket[i]) ? slotOf(addressHash[targets.entity[i]]) : -1;
+      const slot = this.#slotOf(addressHash[targets.target[i]]);
+      return slot && !this.#isLate(slot, targets.bucket[i]) ? slotOf(addressHash[targets.target[i]]) : -1;
     });
   }
 

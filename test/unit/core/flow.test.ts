@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { formatAddress, parseAddress, wordsAt } from "../../../src/core/flow/address.ts";
-import { bucketMs, Late, othersKept, startsMax, type Contacts } from "../../../src/core/flow/contacts.ts";
+import { bucketMs, Late, sourcesKept, startsMax, type Contacts } from "../../../src/core/flow/contacts.ts";
 import { Initiator, Outcome, Protocol, Tcp } from "../../../src/core/flow/flow-batch.ts";
 import { hashAddress, slotOf } from "../../../src/core/flow/keyed-hash.ts";
 import { networkMatcher } from "../../../src/core/flow/networks.ts";
@@ -148,21 +148,20 @@ describe("fold", () => {
     const flows = Array.from({ length: 200 }, (_, i) => ({ ...base, source: `198.51.100.${i}`, target: "10.0.0.1" }));
     const { targets, addressHash } = contactsOf(flows);
     expect(targets.length).toBe(1);
-    expect(targets.flows[0]).toBe(200);
-    const kept = [...targets.others].map((index) => addressHash[index]);
+    expect(targets.requests[0]).toBe(200);
+    const kept = [...targets.sources].map((index) => addressHash[index]);
     const sources = contactsOf(flows).pairs.source;
     const lowest = [...sources].map((index) => addressHash[index]).sort((a, b) => a - b);
-    expect(kept).toEqual(lowest.slice(0, othersKept));
+    expect(kept).toEqual(lowest.slice(0, sourcesKept));
   });
 
-  it("shows unasked replies at the host that got them", () => {
+  it("counts replies that nobody asked for as such, and no source of theirs", () => {
     const reply = { sourcePackets: 0, sourceBytes: 0, targetPackets: 2, targetBytes: 900, outcome: Outcome.Unknown };
-    const { targets, addresses }: Contacts = contactsOf([
-      { ...base, protocol: Protocol.Udp, targetPort: 53, ...reply },
+    const { pairs, targets }: Contacts = contactsOf([{ ...base, protocol: Protocol.Udp, targetPort: 53, ...reply }]);
+    expect([pairs.requests[0], pairs.replies[0], pairs.minuteTargetBytes[0], pairs.startCount[0]]).toEqual([
+      0, 1, 900, 0,
     ]);
-    const reflected = targets.reflected.indexOf(1);
-    expect(formatAddress(wordsAt(addresses, targets.entity[reflected]))).toBe("10.0.0.1");
-    expect([targets.port[reflected], targets.flows[reflected], targets.minuteBytes[reflected]]).toEqual([53, 1, 900]);
+    expect([targets.requests[0], targets.answered[0], targets.sourceCount[0]]).toEqual([0, 1, 0]);
   });
 
   it("marks what its own batch shows to be late, for the slot of either side", () => {
@@ -182,7 +181,7 @@ describe("fold", () => {
     }));
     const { pairs, targets } = contactsOf(flows);
     expect(sum(pairs.requests)).toBe(500);
-    expect(sum(targets.flows)).toBe(500);
+    expect(sum(targets.requests)).toBe(500);
     expect(sum(pairs.sourceBytes)).toBe((499 * 500) / 2);
   });
 });
