@@ -51,7 +51,8 @@ export class DecodedBody implements AsyncIterable<Uint8Array> {
           this.bytes += chunk.length;
           if (this.bytes > inflatedBytesMax) throw tooLong("inflated", inflatedBytesMax);
           hash.update(chunk);
-          yield chunk;
+          // A plain array: the platform's Buffer searches for a byte in JavaScript.
+          yield new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
         }
       }
       this.digest = hash.digest("hex");

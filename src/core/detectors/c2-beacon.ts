@@ -56,7 +56,7 @@ interface Pair {
   portsHigh: number;
   bins: number[];
   ring: StartRing;
-  /** Contacts from which the next provisional look is due: each time they have grown by half. Not saved. */
+  /** Contacts from which the next provisional look is due: each time they have doubled. Not saved. */
   dueAt: number;
 }
 
@@ -112,11 +112,10 @@ function emptyPair(target: AddressWords, service: number, outside: boolean): Pai
 /** IPv4 with its service fits into the 53 bits of a number: 32 of address, 16 of port, 1 of protocol. */
 function keyOf(words: Uint32Array, index: number, service: number): number | string {
   const w = 4 * index;
-  const [a, b, c, d] = [words[w], words[w + 1], words[w + 2], words[w + 3]];
-  if (a === 0 && b === 0 && c === 0xffff) {
-    return (d * 65536 + servicePort(service)) * 2 + (serviceProtocol(service) === Protocol.Tcp ? 1 : 0);
+  if (words[w] === 0 && words[w + 1] === 0 && words[w + 2] === 0xffff) {
+    return (words[w + 3] * 65536 + servicePort(service)) * 2 + (serviceProtocol(service) === Protocol.Tcp ? 1 : 0);
   }
-  return `${a},${b},${c},${d},${service}`;
+  return `${words[w]},${words[w + 1]},${words[w + 2]},${words[w + 3]},${service}`;
 }
 
 /**
@@ -160,7 +159,8 @@ export const c2Beacon: Detector<C2BeaconSettings> = {
           const protocol = pairs.protocol[i];
           if (protocol !== Protocol.Tcp && protocol !== Protocol.Udp) continue;
           if (isGroupAddress(addresses, pairs.target[i])) continue;
-          const { state: source, windowStartMs } = days.touch(addresses, pairs.source[i], pairs.bucket[i]);
+          const entry = days.at(addresses, pairs.source[i], pairs.bucket[i]);
+          const source = entry.state;
           source.internal = internal[pairs.source[i]] === 1;
           const target = pairs.target[i];
           const service = serviceOf(pairs.port[i], protocol);
@@ -170,10 +170,11 @@ export const c2Beacon: Detector<C2BeaconSettings> = {
             pair = emptyPair(wordsAt(addresses, target), service, internal[target] === 0);
             source.pairs.set(key, pair);
           }
-          addContact(pair, pairs, i, windowStartMs);
+          addContact(pair, pairs, i, entry.windowStartMs);
           if (pair.requests >= Math.max(pair.dueAt, settings.contactsMin) && source.internal) {
             pair.dueAt = Number.POSITIVE_INFINITY;
             source.due.push(pair);
+            days.touch(entry);
           }
         }
       },
@@ -181,7 +182,6 @@ export const c2Beacon: Detector<C2BeaconSettings> = {
         const opinions: Opinion[] = [];
         for (const entry of days.takeTouched()) {
           const { state } = entry;
-          if (state.due.length === 0) continue;
           look(state, state.due, settings);
           state.due = [];
           const finding = judgeSource(entry, settings);
@@ -219,7 +219,7 @@ function addContact(pair: Pair, pairs: PairContacts, i: number, windowStartMs: n
 /** Looks at the given pairs of a source again. */
 function look(source: SourceState, pairs: Iterable<Pair>, settings: C2BeaconSettings): void {
   for (const pair of pairs) {
-    pair.dueAt = 1.5 * pair.requests;
+    pair.dueAt = 2 * pair.requests;
     const suspect = judgePair(pair, settings);
     if (suspect) source.suspects.set(pair, suspect);
     else source.suspects.delete(pair);

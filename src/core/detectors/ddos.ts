@@ -156,9 +156,10 @@ export const ddos: Detector<DdosSettings> = {
     const hours = new EntityWindows(hourMs, codec);
     if (saved) hours.load(saved);
     const stateOf = (contacts: Contacts, entity: number, bucket: number): FloodState => {
-      const { state } = hours.touch(contacts.addresses, entity, bucket);
-      state.internal = contacts.internal[entity] === 1;
-      return state;
+      const entry = hours.at(contacts.addresses, entity, bucket);
+      hours.touch(entry);
+      entry.state.internal = contacts.internal[entity] === 1;
+      return entry.state;
     };
     const detector: SlotDetector = {
       learn({ contacts, pairs: pairIndexes, targets: targetIndexes }) {

@@ -31,6 +31,7 @@ const Attempt = { Sent: 1, Failed: 2, Answered: 4 } as const;
 
 interface ScanState extends EntityState {
   attempts: BottomK;
+  /** Of an hour. */
   records: number;
   internal: boolean;
   /** Of a day: one of its hours closed with a finding, which says it all. */
@@ -111,12 +112,16 @@ export const portScan: Detector<PortScanSettings> = {
             (pairs.answered[i] > 0 ? Attempt.Answered : 0);
           const service = serviceOf(pairs.port[i], pairs.protocol[i]);
           const hash = hashService(addressHash[target], pairs.port[i], pairs.protocol[i]);
-          for (const windows of [hours, days]) {
-            const source = windows.touch(addresses, pairs.source[i], pairs.bucket[i]).state;
-            source.attempts.add(hash, addresses, target, service, flags);
-            source.records += pairs.requests[i];
-            source.internal = internal[pairs.source[i]] === 1;
-          }
+          const hour = hours.at(addresses, pairs.source[i], pairs.bucket[i]);
+          hour.state.records += pairs.requests[i];
+          hour.state.internal = internal[pairs.source[i]] === 1;
+          if (!hour.state.attempts.add(hash, addresses, target, service, flags)) continue;
+          hours.touch(hour);
+          // What is no news to the hour is none to its day.
+          const day = days.at(addresses, pairs.source[i], pairs.bucket[i]);
+          day.state.internal = hour.state.internal;
+          day.state.attempts.add(hash, addresses, target, service, flags);
+          days.touch(day);
         }
       },
       findings(closedMs) {
@@ -263,7 +268,7 @@ function findingOf(entry: Entry<ScanState>, slow: boolean, judged: Judgement, se
       ports_failed_on_one_target: scaled(vertical.failed),
       targets_failed_on_one_port: scaled(horizontal.failed),
       threshold,
-      flows: records,
+      ...(slow ? {} : { flows: records }),
       services: topServices(attempts),
       count_error_percent: attempts.isExact ? 0 : 13,
     },

@@ -25,16 +25,20 @@ export class BottomK {
     this.k = k;
   }
 
-  add(hash: number, addresses: Uint32Array, index: number, label: number, flags: number): void {
+  /** Whether anything changed: a sketch of a longer span that saw the same additions needs only those that did. */
+  add(hash: number, addresses: Uint32Array, index: number, label: number, flags: number): boolean {
+    const entries = this.#entries;
+    if (this.size === this.k && hash > entries[(this.k - 1) * stride]) return false;
     const at = this.#find(hash);
-    if (at === this.k) return;
-    if (at < this.size && this.#entries[at * stride] === hash) {
-      const entry = at * stride;
-      if (label < this.#entries[entry + 5]) this.#entries[entry + 5] = label;
-      this.#entries[entry + 6] |= flags;
-      return;
+    if (at === this.size || entries[at * stride] !== hash) {
+      this.#insert(at, hash, addresses, index * 4, label, flags);
+      return true;
     }
-    this.#insert(at, hash, addresses, index * 4, label, flags);
+    const entry = at * stride;
+    if (label >= entries[entry + 5] && (entries[entry + 6] | flags) === entries[entry + 6]) return false;
+    entries[entry + 5] = Math.min(label, entries[entry + 5]);
+    entries[entry + 6] |= flags;
+    return true;
   }
 
   /** How many distinct elements were added: exact while `isExact`. */

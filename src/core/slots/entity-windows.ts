@@ -31,6 +31,10 @@ export class EntityWindows<S extends EntityState> {
   /** The window last touched: nearly always the next one too. */
   #lastStartMs = -1;
   #lastWindow = new Map<Key, Entry<S>>();
+  /** The entry last returned: contacts come by source, so it is often wanted again. */
+  #lastAddresses: Uint32Array | undefined;
+  #lastIndex = -1;
+  #lastEntry: Entry<S> | undefined;
   /** End of the window that closes first. */
   #firstEndMs = Number.POSITIVE_INFINITY;
   #touched: Entry<S>[] = [];
@@ -40,24 +44,31 @@ export class EntityWindows<S extends EntityState> {
     this.#codec = codec;
   }
 
-  /** The entity's state in the window of `bucket`, made if need be, and marked as touched. */
-  touch(addresses: Uint32Array, index: number, bucket: number): Entry<S> {
+  /** The entity's state in the window of `bucket`, made if need be. */
+  at(addresses: Uint32Array, index: number, bucket: number): Entry<S> {
     const atMs = bucket * bucketMs;
     const windowStartMs = atMs - (atMs % this.lengthMs);
     if (windowStartMs !== this.#lastStartMs) this.#open(windowStartMs);
+    else if (index === this.#lastIndex && addresses === this.#lastAddresses) return this.#lastEntry!;
     const window = this.#lastWindow;
-    const key = keyOf(addresses, index * 4);
+    const w = index * 4;
+    const key = keyOf(addresses, w);
     let entry = window.get(key);
     if (!entry) {
-      const w = index * 4;
       const address = [addresses[w], addresses[w + 1], addresses[w + 2], addresses[w + 3]] as const;
       window.set(key, (entry = { address, windowStartMs, state: this.#codec.create() }));
     }
-    if (!entry.state.touched) {
-      entry.state.touched = true;
-      this.#touched.push(entry);
-    }
+    this.#lastAddresses = addresses;
+    this.#lastIndex = index;
+    this.#lastEntry = entry;
     return entry;
+  }
+
+  /** Has the entry among those that `takeTouched` returns next. */
+  touch(entry: Entry<S>): void {
+    if (entry.state.touched) return;
+    entry.state.touched = true;
+    this.#touched.push(entry);
   }
 
   /** The entity's state in the window that begins at `windowStartMs`, if there is one. */
@@ -86,6 +97,7 @@ export class EntityWindows<S extends EntityState> {
     }
     this.#touched = this.#touched.filter((entry) => entry.windowStartMs + this.lengthMs > closedMs);
     this.#lastStartMs = -1;
+    this.#lastAddresses = undefined;
     this.#firstEndMs = this.lengthMs + Math.min(...this.#windows.keys());
     return entries;
   }
@@ -95,6 +107,8 @@ export class EntityWindows<S extends EntityState> {
     if (!window) this.#windows.set(windowStartMs, (window = new Map()));
     this.#lastStartMs = windowStartMs;
     this.#lastWindow = window;
+    this.#lastEntry = undefined;
+    this.#lastIndex = -1;
     this.#firstEndMs = Math.min(this.#firstEndMs, windowStartMs + this.lengthMs);
   }
 

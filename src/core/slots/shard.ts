@@ -1,5 +1,5 @@
 import type { Detector } from "../detectors/detector.ts";
-import { bucketMs, Late, type Contacts } from "../flow/contacts.ts";
+import { bucketMs, Late, type Contacts, type PairContacts } from "../flow/contacts.ts";
 import { slotCount, slotOf } from "../flow/keyed-hash.ts";
 import type { Verdict } from "../verdict.ts";
 import { closedUpToMs, Slot } from "./slot.ts";
@@ -98,8 +98,9 @@ export class Shard {
     return late;
   }
 
+  /** By slot, and within a slot by source: its states are looked up once. */
   #sortPairs({ pairs, addressHash }: Contacts): Sorted {
-    return new Sorted(pairs.length, (i) => {
+    return new Sorted(bySource(pairs, addressHash.length), (i) => {
       const slot = this.#slotOf(addressHash[pairs.source[i]]);
       const isKept = slot && (pairs.late[i] & Late.ForSource) === 0 && !this.#isLate(slot, pairs.bucket[i]);
       return isKept ? slotOf(addressHash[pairs.source[i]]) : -1;
@@ -107,7 +108,7 @@ export class Shard {
   }
 
   #sortTargets({ targets, addressHash }: Contacts): Sorted {
-    return new Sorted(targets.length, (i) => {
+    return new Sorted(Uint32Array.from({ length: targets.length }, (_, i) => i), (i) => {
       const slot = this.#slotOf(addressHash[targets.target[i]]);
       return slot && !this.#isLate(slot, targets.bucket[i]) ? slotOf(addressHash[targets.target[i]]) : -1;
     });
@@ -128,21 +129,31 @@ export class Shard {
   }
 }
 
-/** Indexes grouped by slot (a counting sort); −1 leaves one out. */
+/** The indexes of the pairs, by source (a counting sort). */
+function bySource(pairs: PairContacts, addressCount: number): Uint32Array {
+  const next = new Uint32Array(addressCount + 1);
+  for (let i = 0; i < pairs.length; i++) next[pairs.source[i] + 1]++;
+  for (let a = 0; a < addressCount; a++) next[a + 1] += next[a];
+  const order = new Uint32Array(pairs.length);
+  for (let i = 0; i < pairs.length; i++) order[next[pairs.source[i]]++] = i;
+  return order;
+}
+
+/** Indexes grouped by slot, each group in the given order (a counting sort); −1 leaves one out. */
 class Sorted {
   readonly #from = new Uint32Array(slotCount + 1);
   readonly #indexes: Uint32Array;
 
-  constructor(length: number, slotAt: (i: number) => number) {
-    const slots = new Int16Array(length);
-    for (let i = 0; i < length; i++) {
+  constructor(order: Uint32Array, slotAt: (i: number) => number) {
+    const slots = new Int16Array(order.length);
+    for (const i of order) {
       slots[i] = slotAt(i);
       if (slots[i] >= 0) this.#from[slots[i] + 1]++;
     }
     for (let s = 0; s < slotCount; s++) this.#from[s + 1] += this.#from[s];
     const next = this.#from.slice(0, slotCount);
     this.#indexes = new Uint32Array(this.#from[slotCount]);
-    for (let i = 0; i < length; i++) if (slots[i] >= 0) this.#indexes[next[slots[i]]++] = i;
+    for (const i of order) if (slots[i] >= 0) this.#indexes[next[slots[i]]++] = i;
   }
 
   of(slot: number): Uint32Array {
