@@ -6,17 +6,20 @@ import { script } from "./script.ts";
 /** Bodies that were put here, as sent to Weir. */
 const bodies: Uint8Array[] = [];
 
-/** `PUT` a gzipped body; `POST /gunzip`, `/parse` or `/script` to do that to all of them. Answers a count. */
+/** `PUT` a gzipped body; `POST /gunzip`, `/parse` or `/script` to do that to all of them, `?repeats=` times. */
 export default {
   async fetch(request: Request): Promise<Response> {
     if (request.method === "PUT") {
       bodies.push(new Uint8Array(await request.arrayBuffer()));
       return Response.json(bodies.length);
     }
-    const work = works[new URL(request.url).pathname];
-    return work
-      ? Response.json(bodies.reduce((sum, body) => sum + work(body), 0))
-      : new Response(null, { status: 404 });
+    const { pathname, searchParams } = new URL(request.url);
+    const work = works[pathname];
+    const repeats = Number(searchParams.get("repeats"));
+    if (!work) return new Response(null, { status: 404 });
+    let sum = 0;
+    for (let i = 0; i < repeats; i++) for (const body of bodies) sum += work(body);
+    return Response.json(sum);
   },
 };
 

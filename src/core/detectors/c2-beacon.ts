@@ -79,7 +79,7 @@ const codec: StateCodec<SourceState> = {
       for (const word of pair.target) writer.u32(word);
       writer.u32(pair.service);
       writer.u8(pair.outside ? 1 : 0);
-      for (const name of sums) writer.f64(pair[name]);
+      writer.numbers(sums.map((name) => pair[name]));
       writer.u32(pair.portsLow);
       writer.u32(pair.portsHigh);
       writer.words(pair.bins);
@@ -92,10 +92,11 @@ const codec: StateCodec<SourceState> = {
     for (let left = reader.u32(); left > 0; left--) {
       const target = [reader.u32(), reader.u32(), reader.u32(), reader.u32()] as const;
       const pair = emptyPair(target, reader.u32(), reader.u8() === 1);
-      for (const name of sums) pair[name] = reader.f64();
+      const saved = reader.numbers();
+      sums.forEach((name, i) => (pair[name] = saved[i]));
       pair.portsLow = reader.u32();
       pair.portsHigh = reader.u32();
-      pair.bins = [...reader.words()];
+      pair.bins = reader.words();
       pair.ring = StartRing.load(reader);
       state.pairs.set(keyOf(Uint32Array.from(target), 0, pair.service), pair);
     }
@@ -285,7 +286,7 @@ function judgePair(pair: Pair, settings: C2BeaconSettings): Suspect | undefined 
   const { active, longestRun } = activity(pair.bins);
   const regular =
     timing.count >= settings.contactsMin / 2 &&
-    timing.median >= settings.gapMinMs &&
+    timing.median >= Math.max(settings.gapMinMs, 5 * resolutionMs(atMs)) &&
     timing.score >= settings.timingScoreMin;
   const reasons: Reason[] = [];
   if (uncommon && regular && active >= settings.activeBinsMin) reasons.push("uncommon_service");
@@ -313,6 +314,11 @@ function judgePair(pair: Pair, settings: C2BeaconSettings): Suspect | undefined 
     Math.max(regular ? (timing.score + size.score) / 2 : 0, reasons.includes("unanswered") ? unansweredShare : 0),
   );
   return { pair, timing, size, regular, reasons, unansweredShare, binsActive: active, longestRun, score };
+}
+
+/** Of the clock that stamped the starts: gaps of a few ticks look regular whatever made them. */
+function resolutionMs(atMs: readonly number[]): number {
+  return atMs.every((ms) => ms % 1000 === 0) ? 1000 : 1;
 }
 
 /** From this share of unanswered contacts on, sizes say nothing: there was no exchange. */

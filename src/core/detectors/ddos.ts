@@ -1,9 +1,9 @@
 import { formatAddress } from "../flow/address.ts";
-import { bucketMs, sourcesKept, type Contacts } from "../flow/contacts.ts";
+import { bucketMs, type Contacts } from "../flow/contacts.ts";
 import { protocolName, serviceName, serviceOf, servicePort, serviceProtocol } from "../flow/protocols.ts";
-import { BottomK } from "../sketches/bottom-k.ts";
+import type { BottomK } from "../sketches/bottom-k.ts";
+import { Column, Inflow } from "../sketches/inflow.ts";
 import { EntityWindows, type EntityState, type Entry, type StateCodec } from "../slots/entity-windows.ts";
-import type { StateReader, StateWriter } from "../slots/state-bytes.ts";
 import { peersMax, type Finding, type Peer } from "../verdict.ts";
 import { probePacketsMax, type Detector, type Opinion, type SlotDetector } from "./detector.ts";
 import { rounded, scoreOf, severityOf } from "./scoring.ts";
@@ -24,119 +24,42 @@ export interface DdosSettings {
 const hourMs = 3_600_000;
 const minuteMs = 60_000;
 
-/** What reached an entity in one minute, as a target or as the nominal source of replies. */
-interface Inflow {
-  flows: number;
-  answered: number;
-  failed: number;
-  packets: number;
-  bytes: number;
-  /** A 64-bit set of the ports concerned: many ports and few sources are a scan. */
-  portsLow: number;
-  portsHigh: number;
-  others: BottomK;
-}
-
-interface Minute {
-  direct: Inflow | undefined;
-  reflected: Inflow | undefined;
-  /** Requests that the entity itself sent. */
-  asked: number;
-}
-
 interface FloodState extends EntityState {
   internal: boolean;
-  /** By minute since 1970; one entity is seldom seen in more than a few. */
-  minutes: Map<number, Minute>;
-  lastAt: number;
-  last: Minute | undefined;
-  /** Sums over all minutes and both roles: below every threshold, no minute needs a look. Not saved, but summed anew. */
-  flows: number;
-  packets: number;
-  bytes: number;
+  /** What reached the entity as a target. */
+  direct: Inflow | undefined;
+  /** What reached it as the nominal source of replies; "answered" are the requests that it sent itself. */
+  reflected: Inflow | undefined;
 }
 
+const roles = ["direct", "reflected"] as const;
+
 const codec: StateCodec<FloodState> = {
-  create: () => ({
-    touched: false,
-    internal: false,
-    minutes: new Map(),
-    lastAt: -1,
-    last: undefined,
-    flows: 0,
-    packets: 0,
-    bytes: 0,
-  }),
+  create: () => ({ touched: false, internal: false, direct: undefined, reflected: undefined }),
   save(state, writer) {
     writer.u8(state.internal ? 1 : 0);
-    writer.u32(state.minutes.size);
-    for (const [at, minute] of state.minutes) {
-      writer.f64(at);
-      writer.f64(minute.asked);
-      for (const role of roles) {
-        const inflow = minute[role];
-        writer.u8(inflow ? 1 : 0);
-        if (inflow) saveInflow(inflow, writer);
-      }
+    for (const role of roles) {
+      writer.u8(state[role] ? 1 : 0);
+      state[role]?.save(writer);
     }
   },
   load(reader) {
     const state = codec.create();
     state.internal = reader.u8() === 1;
-    for (let left = reader.u32(); left > 0; left--) {
-      const at = reader.f64();
-      const minute: Minute = { asked: reader.f64(), direct: undefined, reflected: undefined };
-      for (const role of roles) if (reader.u8() === 1) countIn(state, (minute[role] = loadInflow(reader)));
-      state.minutes.set(at, minute);
-    }
+    for (const role of roles) if (reader.u8() === 1) state[role] = Inflow.load(reader);
     return state;
   },
 };
 
-const roles = ["direct", "reflected"] as const;
-
-/** Adds what an inflow brought to the sums of its entity. */
-function countIn(
-  state: FloodState,
-  { flows, packets, bytes }: { flows: number; packets: number; bytes: number },
-): void {
-  state.flows += flows;
-  state.packets += packets;
-  state.bytes += bytes;
-}
-
-const counts = ["flows", "answered", "failed", "packets", "bytes"] as const;
-
-function saveInflow(inflow: Inflow, writer: StateWriter): void {
-  for (const name of counts) writer.f64(inflow[name]);
-  writer.u32(inflow.portsLow);
-  writer.u32(inflow.portsHigh);
-  inflow.others.save(writer);
-}
-
-function loadInflow(reader: StateReader): Inflow {
-  const inflow = emptyInflow();
-  for (const name of counts) inflow[name] = reader.f64();
-  inflow.portsLow = reader.u32();
-  inflow.portsHigh = reader.u32();
-  inflow.others = BottomK.load(sourcesKept, reader);
-  return inflow;
-}
-
-function emptyInflow(): Inflow {
-  const others = new BottomK(sourcesKept);
-  return { flows: 0, answered: 0, failed: 0, packets: 0, bytes: 0, portsLow: 0, portsHigh: 0, others };
-}
-
 /**
  * DDoS: more reaches one target than it can have asked for.
  *
- * Method: per target and minute of event time, sums of flows, packets and bytes, how many came to nothing, and a
- * bottom-k sample of the sources. A finding is one minute over a threshold: requests without an answer (SYN floods
- * and their kin), replies that the target never asked for (reflection), or packets or bytes from many sources. The
- * worst minute of the hour speaks for it. Floods that leave our networks are seen at their target.
- * Bounds: 60 minutes per target and hour, 64 sources of 28 bytes in each; the number of sources is exact up to 64
- * and ±13 % beyond.
+ * Method: per target and minute of event time, sums of flows, packets and bytes, and how many came to nothing; per
+ * target and hour, a bottom-k sample of the sources. A finding is one minute over a threshold: requests without an
+ * answer (SYN floods and their kin), replies that the target never asked for (reflection), or packets or bytes from
+ * many sources. The worst minute of the hour speaks for it. Floods that leave our networks are seen at their target.
+ * Bounds: per target and hour 60 rows of ten numbers and 64 sources of 28 bytes; the number of sources is that of the
+ * hour, exact up to 64 and ±13 % beyond.
  * Misses: floods below the thresholds (no baseline yet); floods of requests that are all answered and small; carpet
  * bombing, where each host stays below.
  * Source: the thresholds on packets and bits are FastNetMon's defaults; the share of half-open connections after
@@ -164,17 +87,9 @@ export const ddos: Detector<DdosSettings> = {
     const detector: SlotDetector = {
       learn({ contacts, pairs: pairIndexes, targets: targetIndexes }) {
         const { pairs, targets } = contacts;
-        for (const i of pairIndexes) {
-          const state = stateOf(contacts, pairs.source[i], pairs.bucket[i]);
-          const minute = minuteOf(state, pairs.bucket[i]);
-          minute.asked += pairs.requests[i];
-          if (pairs.replies[i] > 0) addReplies(state, (minute.reflected ??= emptyInflow()), contacts, i);
-        }
-        for (const i of targetIndexes) {
-          const state = stateOf(contacts, targets.target[i], targets.bucket[i]);
-          const minute = minuteOf(state, targets.bucket[i]);
-          addRequests(state, (minute.direct ??= emptyInflow()), contacts, i);
-        }
+        for (const i of pairIndexes) addReplies(stateOf(contacts, pairs.source[i], pairs.bucket[i]), contacts, i);
+        for (const i of targetIndexes)
+          addRequests(stateOf(contacts, targets.target[i], targets.bucket[i]), contacts, i);
       },
       findings(closedMs) {
         const opinions: Opinion[] = [];
@@ -194,147 +109,133 @@ export const ddos: Detector<DdosSettings> = {
   },
 };
 
-function minuteOf(state: FloodState, bucket: number): Minute {
-  const at = Math.floor((bucket * bucketMs) / minuteMs);
-  if (state.last && state.lastAt === at) return state.last;
-  let minute = state.minutes.get(at);
-  if (!minute) state.minutes.set(at, (minute = { asked: 0, direct: undefined, reflected: undefined }));
-  state.lastAt = at;
-  state.last = minute;
-  return minute;
+function minuteOf(bucket: number): number {
+  return Math.floor((bucket * bucketMs) / minuteMs);
 }
 
 /** What a target's port received from its sources. */
-function addRequests(
-  state: FloodState,
-  inflow: Inflow,
-  { targets, addresses, addressHash }: Contacts,
-  i: number,
-): void {
-  inflow.flows += targets.requests[i];
-  inflow.answered += targets.answered[i];
-  inflow.failed += targets.failed[i];
-  inflow.packets += targets.minutePackets[i];
-  inflow.bytes += targets.minuteBytes[i];
-  addPort(inflow, targets.port[i]);
+function addRequests(state: FloodState, { targets, addresses, addressHash }: Contacts, i: number): void {
+  const inflow = (state.direct ??= new Inflow());
+  const minute = minuteOf(targets.bucket[i]);
   const service = serviceOf(targets.port[i], targets.protocol[i]);
+  const [requests, answered, failed] = [targets.requests[i], targets.answered[i], targets.failed[i]];
+  inflow.add(minute, requests, answered, failed, targets.minutePackets[i], targets.minuteBytes[i]);
+  inflow.addPort(minute, targets.port[i]);
   const end = targets.sourcesAt[i] + targets.sourceCount[i];
   for (let s = targets.sourcesAt[i]; s < end; s++) {
     const source = targets.sources[s];
-    inflow.others.add(addressHash[source], addresses, source, service, 0);
+    inflow.addOther(minute, addressHash[source], addresses, source, service);
   }
-  countIn(state, { flows: targets.requests[i], packets: targets.minutePackets[i], bytes: targets.minuteBytes[i] });
 }
 
-/** What a nominal source received, in records that show no request, from one target. */
-function addReplies(state: FloodState, inflow: Inflow, { pairs, addresses, addressHash }: Contacts, i: number): void {
+/** What a nominal source received, in records that show no request, from one target; and what it had asked for. */
+function addReplies(state: FloodState, { pairs, addresses, addressHash }: Contacts, i: number): void {
+  const inflow = (state.reflected ??= new Inflow());
+  const minute = minuteOf(pairs.bucket[i]);
+  const replies = pairs.replies[i];
+  if (replies === 0) {
+    inflow.addAnswered(minute, pairs.requests[i]);
+    return;
+  }
   const target = pairs.target[i];
-  inflow.flows += pairs.replies[i];
-  inflow.packets += pairs.minuteTargetPackets[i];
-  inflow.bytes += pairs.minuteTargetBytes[i];
-  addPort(inflow, pairs.port[i]);
-  inflow.others.add(addressHash[target], addresses, target, serviceOf(pairs.port[i], pairs.protocol[i]), 0);
-  countIn(state, { flows: pairs.replies[i], packets: pairs.minuteTargetPackets[i], bytes: pairs.minuteTargetBytes[i] });
-}
-
-function addPort(inflow: Inflow, port: number): void {
-  const bit = port & 63;
-  if (bit < 32) inflow.portsLow |= 1 << bit;
-  else inflow.portsHigh |= 1 << (bit - 32);
+  inflow.add(minute, replies, pairs.requests[i], 0, pairs.minuteTargetPackets[i], pairs.minuteTargetBytes[i]);
+  inflow.addPort(minute, pairs.port[i]);
+  inflow.addOther(minute, addressHash[target], addresses, target, serviceOf(pairs.port[i], pairs.protocol[i]));
 }
 
 type Kind = "unanswered" | "reflection" | "volume";
 
-/** How far one minute's inflow lies above one threshold. */
+/** How far one minute lies above one threshold. */
 interface Excess {
   kind: Kind;
   unit: "flows" | "packets" | "bytes";
   value: number;
   threshold: number;
-  minuteAt: number;
   inflow: Inflow;
+  row: number;
 }
 
 function judgeTarget(entry: Entry<FloodState>, settings: DdosSettings): Finding | undefined {
-  const { flows, packets, bytes } = entry.state;
-  const flowsMin = Math.min(settings.unansweredMin, settings.unsolicitedMin);
-  if (flows < flowsMin && packets < settings.packetsMin && bytes < settings.bytesMin) return undefined;
   let worst: Excess | undefined;
   let minutesOver = 0;
-  for (const [minuteAt, minute] of entry.state.minutes) {
-    const excess = judgeMinute(minuteAt, minute, settings);
-    if (!excess) continue;
-    minutesOver++;
-    if (!worst || isWorse(excess, worst)) worst = excess;
+  for (const role of roles) {
+    const inflow = entry.state[role];
+    if (!inflow || isQuiet(inflow, settings)) continue;
+    for (let row = 0; row < inflow.rowCount; row++) {
+      const excess = role === "direct" ? judgeRequests(inflow, row, settings) : judgeReplies(inflow, row, settings);
+      if (!excess) continue;
+      minutesOver++;
+      if (!worst || isWorse(excess, worst)) worst = excess;
+    }
   }
   return worst && findingOf(entry, worst, minutesOver, settings);
+}
+
+/** Below every threshold over the whole hour: no minute needs a look. */
+function isQuiet({ flows, packets, bytes }: Inflow, settings: DdosSettings): boolean {
+  const flowsMin = Math.min(settings.unansweredMin, settings.unsolicitedMin);
+  return flows < flowsMin && packets < settings.packetsMin && bytes < settings.bytesMin;
 }
 
 /** Ties go to the earlier minute, so that the order of learning does not matter. */
 function isWorse(a: Excess, b: Excess): boolean {
   const [x, y] = [a.value / a.threshold, b.value / b.threshold];
-  return x > y || (x === y && a.minuteAt < b.minuteAt);
+  return x > y || (x === y && a.inflow.get(a.row, Column.Minute) < b.inflow.get(b.row, Column.Minute));
 }
 
-function judgeMinute(minuteAt: number, minute: Minute, settings: DdosSettings): Excess | undefined {
-  const { direct, reflected } = minute;
-  const candidates: Excess[] = [];
-  const consider = (kind: Kind, unit: Excess["unit"], inflow: Inflow, value: number, threshold: number) => {
-    if (value >= threshold) candidates.push({ kind, unit, value, threshold, minuteAt, inflow });
-  };
-  if (direct) {
-    const lost = unanswered(direct);
-    if (lost >= 4 * direct.answered && !looksLikeScan(direct)) {
-      consider("unanswered", "flows", direct, lost, settings.unansweredMin);
-    }
-    if (direct.others.size >= settings.sourcesMin && direct.answered * 2 < direct.flows) {
-      volume(consider, direct, "volume", settings);
-    }
-  }
-  if (reflected && reflected.others.size >= settings.sourcesMin) {
-    consider("reflection", "flows", reflected, reflected.flows - minute.asked, settings.unsolicitedMin);
-    if (minute.asked * 4 < reflected.flows) volume(consider, reflected, "reflection", settings);
-  }
-  return candidates.reduce<Excess | undefined>(
-    (worst, next) => (!worst || isWorse(next, worst) ? next : worst),
-    undefined,
-  );
+function judgeRequests(inflow: Inflow, row: number, settings: DdosSettings): Excess | undefined {
+  const answered = inflow.get(row, Column.Answered);
+  const lost = unanswered(inflow, row);
+  const isFlood = lost >= settings.unansweredMin && lost >= 4 * answered && !looksLikeScan(inflow, row);
+  if (isFlood)
+    return { kind: "unanswered", unit: "flows", value: lost, threshold: settings.unansweredMin, inflow, row };
+  const isOneSided = answered * 2 < inflow.get(row, Column.Flows);
+  return isOneSided ? volume("volume", inflow, row, settings) : undefined;
 }
 
-function volume(
-  consider: (kind: Kind, unit: Excess["unit"], inflow: Inflow, value: number, threshold: number) => void,
-  inflow: Inflow,
-  kind: Kind,
-  settings: DdosSettings,
-): void {
-  consider(kind, "packets", inflow, inflow.packets, settings.packetsMin);
-  consider(kind, "bytes", inflow, inflow.bytes, settings.bytesMin);
+function judgeReplies(inflow: Inflow, row: number, settings: DdosSettings): Excess | undefined {
+  const [flows, asked] = [inflow.get(row, Column.Flows), inflow.get(row, Column.Answered)];
+  const threshold = settings.unsolicitedMin;
+  if (inflow.bits(row, Column.OthersLow) < settings.sourcesMin) return undefined;
+  if (flows - asked >= threshold) {
+    return { kind: "reflection", unit: "flows", value: flows - asked, threshold, inflow, row };
+  }
+  return asked * 4 < flows ? volume("reflection", inflow, row, settings) : undefined;
+}
+
+function volume(kind: Kind, inflow: Inflow, row: number, settings: DdosSettings): Excess | undefined {
+  if (inflow.bits(row, Column.OthersLow) < settings.sourcesMin) return undefined;
+  const packets = inflow.get(row, Column.Packets);
+  const bytes = inflow.get(row, Column.Bytes);
+  const { packetsMin, bytesMin } = settings;
+  if (packets >= packetsMin && packets / packetsMin >= bytes / bytesMin) {
+    return { kind, unit: "packets", value: packets, threshold: packetsMin, inflow, row };
+  }
+  return bytes >= bytesMin ? { kind, unit: "bytes", value: bytes, threshold: bytesMin, inflow, row } : undefined;
 }
 
 /** A flow of so few packets carried nothing: where outcomes are unknown, it counts as half a failure. */
 const fewPackets = 3;
 
-function unanswered(inflow: Inflow): number {
-  const unknown = Math.max(0, inflow.flows - inflow.failed - inflow.answered);
-  const small = inflow.packets <= fewPackets * inflow.flows;
-  return inflow.failed + (small ? unknown / 2 : 0);
+function unanswered(inflow: Inflow, row: number): number {
+  const flows = inflow.get(row, Column.Flows);
+  const failed = inflow.get(row, Column.Failed);
+  const unknown = Math.max(0, flows - failed - inflow.get(row, Column.Answered));
+  return failed + (inflow.get(row, Column.Packets) <= fewPackets * flows ? unknown / 2 : 0);
 }
 
 /** Few sources, many ports, few packets each. Of 64 bits, 40 are set by about 63 random ports. */
-function looksLikeScan(inflow: Inflow): boolean {
-  const manyPorts = bitCount(inflow.portsLow) + bitCount(inflow.portsHigh) >= 40;
-  return manyPorts && inflow.others.size < 10 && inflow.packets <= probePacketsMax * inflow.flows;
-}
-
-function bitCount(word: number): number {
-  let count = 0;
-  for (let rest = word >>> 0; rest !== 0; rest &= rest - 1) count++;
-  return count;
+function looksLikeScan(inflow: Inflow, row: number): boolean {
+  const manyPorts = inflow.bits(row, Column.PortsLow) >= 40;
+  const fewSources = inflow.bits(row, Column.OthersLow) < 10;
+  return manyPorts && fewSources && inflow.get(row, Column.Packets) <= probePacketsMax * inflow.get(row, Column.Flows);
 }
 
 function findingOf(entry: Entry<FloodState>, worst: Excess, minutesOver: number, settings: DdosSettings): Finding {
-  const { inflow, kind, unit, value, threshold } = worst;
+  const { inflow, row, kind, unit, value, threshold } = worst;
   const { others } = inflow;
+  const sum = (column: number) => inflow.get(row, column);
+  const flows = sum(Column.Flows);
   const sources = others.count();
   const service = mostFrequentService(others);
   const outbound = !entry.state.internal;
@@ -342,17 +243,17 @@ function findingOf(entry: Entry<FloodState>, worst: Excess, minutesOver: number,
   const who = `${about}${sources} source${sources === 1 ? "" : "s"}`;
   const what = {
     unanswered: `${Math.round(value)} requests a minute without an answer`,
-    reflection: `${Math.round(inflow.flows)} replies a minute that were not asked for`,
-    volume: `${Math.round(inflow.packets)} packets and ${Math.round(inflow.bytes)} bytes a minute`,
+    reflection: `${flows} replies a minute that were not asked for`,
+    volume: `${sum(Column.Packets)} packets and ${sum(Column.Bytes)} bytes a minute`,
   }[kind];
-  const known = inflow.failed + inflow.answered;
+  const known = Math.min(flows, sum(Column.Failed) + sum(Column.Answered));
   return {
     threat: "ddos",
     detectorVersion: ddos.version,
     entity: formatAddress(entry.address),
     window: { startMs: entry.windowStartMs, endMs: entry.windowStartMs + hourMs },
     score: rounded(scoreOf(value, threshold)),
-    confidence: rounded(kind === "unanswered" ? 0.5 + (0.5 * Math.min(known, inflow.flows)) / inflow.flows : 0.8),
+    confidence: rounded(kind === "unanswered" ? 0.5 + (0.5 * known) / flows : 0.8),
     severity: severityOf(value, threshold, sources >= settings.sourcesMin ? 1 : 0),
     techniques: [kind === "reflection" ? "T1498.002" : "T1498.001", "T1498"],
     summary: `${what}, from ${who}, on ${serviceName(service)}`,
@@ -364,15 +265,15 @@ function findingOf(entry: Entry<FloodState>, worst: Excess, minutesOver: number,
       unit: `${unit}_per_minute`,
       value: Math.round(value),
       threshold,
-      flows_per_minute: inflow.flows,
-      flows_failed: inflow.failed,
-      flows_answered: inflow.answered,
-      packets_per_minute: inflow.packets,
-      bytes_per_minute: inflow.bytes,
+      flows_per_minute: flows,
+      flows_failed: sum(Column.Failed),
+      [kind === "reflection" ? "requests_sent" : "flows_answered"]: sum(Column.Answered),
+      packets_per_minute: sum(Column.Packets),
+      bytes_per_minute: sum(Column.Bytes),
       sources,
       sources_error_percent: others.isExact ? 0 : 13,
       service: serviceName(service),
-      worst_minute: new Date(worst.minuteAt * minuteMs).toISOString(),
+      worst_minute: new Date(sum(Column.Minute) * minuteMs).toISOString(),
       minutes_over: minutesOver,
     },
   };

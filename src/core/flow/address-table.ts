@@ -7,9 +7,9 @@
  */
 export class AddressTable {
   count = 0;
-  words = new Uint32Array(4 * 64);
+  words = new Uint32Array(4 * 512);
   /** 1 + index of the address whose hash leads here, 0 where the bucket is free; length is a power of two. */
-  #buckets = new Uint32Array(128);
+  #buckets = new Uint32Array(1024);
 
   /** The index of ::ffff:0:0/96 + `v4`, entering it if it is new. */
   internV4(v4: number): number {

@@ -19,7 +19,7 @@ export class BottomK {
   readonly k: number;
   size = 0;
   /** Sorted by hash. A plain array: most sketches hold a few elements, and typed arrays cost more to make. */
-  readonly #entries: number[] = [];
+  #entries: number[] = [];
 
   constructor(k: number) {
     this.k = k;
@@ -92,7 +92,7 @@ export class BottomK {
 
   static load(k: number, reader: StateReader): BottomK {
     const sketch = new BottomK(k);
-    for (const word of reader.words()) sketch.#entries.push(word);
+    sketch.#entries = reader.words();
     sketch.size = sketch.#entries.length / stride;
     return sketch;
   }

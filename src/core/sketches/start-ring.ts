@@ -20,7 +20,7 @@ export class StartRing {
   /** Greatest bucket that was dropped, −1 while none was. */
   #floor = -1;
   /** Sorted by (bucket, start, bytes). */
-  readonly #entries: number[] = [];
+  #entries: number[] = [];
 
   /** Merges the starts of one contact. */
   add(pairs: PairContacts, i: number, windowStartMs: number): void {
@@ -43,15 +43,14 @@ export class StartRing {
 
   save(writer: StateWriter): void {
     writer.f64(this.#floor);
-    writer.u32(this.size);
-    for (let i = 0; i < this.size * stride; i++) writer.f64(this.#entries[i]);
+    writer.numbers(this.#entries);
   }
 
   static load(reader: StateReader): StartRing {
     const ring = new StartRing();
     ring.#floor = reader.f64();
-    ring.size = reader.u32();
-    for (let i = 0; i < ring.size * stride; i++) ring.#entries.push(reader.f64());
+    ring.#entries = reader.numbers();
+    ring.size = ring.#entries.length / stride;
     return ring;
   }
 

@@ -108,10 +108,13 @@ export class Shard {
   }
 
   #sortTargets({ targets, addressHash }: Contacts): Sorted {
-    return new Sorted(Uint32Array.from({ length: targets.length }, (_, i) => i), (i) => {
-      const slot = this.#slotOf(addressHash[targets.target[i]]);
-      return slot && !this.#isLate(slot, targets.bucket[i]) ? slotOf(addressHash[targets.target[i]]) : -1;
-    });
+    return new Sorted(
+      Uint32Array.from({ length: targets.length }, (_, i) => i),
+      (i) => {
+        const slot = this.#slotOf(addressHash[targets.target[i]]);
+        return slot && !this.#isLate(slot, targets.bucket[i]) ? slotOf(addressHash[targets.target[i]]) : -1;
+      },
+    );
   }
 
   /** Moves watermarks on; returns which slots the batch concerns. */

@@ -12,6 +12,9 @@ interface Published {
 /** A provisional verdict is published anew when its score moved by this much, or its peers doubled. */
 const scoreStep = 0.05;
 
+/** Below it, a verdict is published once it is final: nobody acts on it at once, and each revision costs a row. */
+const provisionalFrom = severities.indexOf("medium");
+
 /**
  * One of a tenant's 256 parts: the unit of event time, and of moving. It owns the detectors' memory of its entities
  * and decides what is published about them.
@@ -46,7 +49,9 @@ export class Slot {
         if (final) {
           this.#published.delete(key);
           verdicts.push(this.#verdict(finding, "final"));
-        } else if (!before || hasMoved(before.finding, finding)) {
+        } else if (
+          before ? hasMoved(before.finding, finding) : severities.indexOf(finding.severity) >= provisionalFrom
+        ) {
           const verdict = this.#verdict(finding, "provisional");
           this.#published.set(key, { finding, revision: verdict.revision });
           verdicts.push(verdict);

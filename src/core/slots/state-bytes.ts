@@ -23,9 +23,29 @@ export class StateWriter {
   }
 
   /** The length, then each word. */
-  words(values: Uint32Array | readonly number[]): void {
+  words(values: readonly number[]): void {
     this.u32(values.length);
-    for (const value of values) this.u32(value);
+    this.#room(4 * values.length);
+    const view = this.#view;
+    let at = this.length;
+    for (const value of values) {
+      view.setUint32(at, value, true);
+      at += 4;
+    }
+    this.length = at;
+  }
+
+  /** The length, then each number. */
+  numbers(values: readonly number[]): void {
+    this.u32(values.length);
+    this.#room(8 * values.length);
+    const view = this.#view;
+    let at = this.length;
+    for (const value of values) {
+      view.setFloat64(at, value, true);
+      at += 8;
+    }
+    this.length = at;
   }
 
   /** UTF-16 code units, after their count: short ASCII names in practice. */
@@ -81,8 +101,16 @@ export class StateReader {
     return this.#view.getFloat64(this.#at - 8, true);
   }
 
-  words(): Uint32Array<ArrayBuffer> {
-    return Uint32Array.from({ length: this.u32() }, () => this.u32());
+  words(): number[] {
+    const values: number[] = [];
+    for (let left = this.u32(); left > 0; left--) values.push(this.u32());
+    return values;
+  }
+
+  numbers(): number[] {
+    const values: number[] = [];
+    for (let left = this.u32(); left > 0; left--) values.push(this.f64());
+    return values;
   }
 
   block(): Uint8Array {

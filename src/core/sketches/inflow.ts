@@ -1,0 +1,114 @@
+import { sourcesKept } from "../flow/contacts.ts";
+import type { StateReader, StateWriter } from "../slots/state-bytes.ts";
+import { BottomK } from "./bottom-k.ts";
+
+/** Sums of one minute, by their place in a row. Sets are of 64 bits, in two words. */
+export const Column = {
+  Minute: 0,
+  Flows: 1,
+  Answered: 2,
+  Failed: 3,
+  Packets: 4,
+  Bytes: 5,
+  PortsLow: 6,
+  PortsHigh: 7,
+  OthersLow: 8,
+  OthersHigh: 9,
+} as const;
+const width = 10;
+
+/**
+ * What reached one entity within an hour, minute by minute, and from whom.
+ *
+ * Minutes are rows of one array of numbers: an entity is seen in a few of them, and an object for each costs more
+ * than all its sums. State is canonical but for the order of rows.
+ *
+ * Bounds: 60 rows of 10 numbers, a sample of `sourcesKept`.
+ */
+export class Inflow {
+  #rows: number[] = [];
+  /** The other sides, over the whole hour; the label is the service concerned. */
+  others = new BottomK(sourcesKept);
+  /** Over all minutes. */
+  flows = 0;
+  packets = 0;
+  bytes = 0;
+  /** Start of the row last used: nearly always the one wanted. */
+  #last = 0;
+
+  get rowCount(): number {
+    return this.#rows.length / width;
+  }
+
+  get(row: number, column: number): number {
+    return this.#rows[row * width + column];
+  }
+
+  addAnswered(minute: number, answered: number): void {
+    this.#rows[this.#row(minute) + Column.Answered] += answered;
+  }
+
+  add(minute: number, flows: number, answered: number, failed: number, packets: number, bytes: number): void {
+    const row = this.#row(minute);
+    const rows = this.#rows;
+    rows[row + Column.Flows] += flows;
+    rows[row + Column.Answered] += answered;
+    rows[row + Column.Failed] += failed;
+    rows[row + Column.Packets] += packets;
+    rows[row + Column.Bytes] += bytes;
+    this.flows += flows;
+    this.packets += packets;
+    this.bytes += bytes;
+  }
+
+  addPort(minute: number, port: number): void {
+    this.#setBit(minute, port & 32 ? Column.PortsHigh : Column.PortsLow, port & 31);
+  }
+
+  addOther(minute: number, hash: number, addresses: Uint32Array, index: number, service: number): void {
+    this.#setBit(minute, hash & 32 ? Column.OthersHigh : Column.OthersLow, hash & 31);
+    this.others.add(hash, addresses, index, service, 0);
+  }
+
+  /** How many bits of the set that begins at `column` are set; of n random members, 64 (1 − e^(−n/64)). */
+  bits(row: number, column: number): number {
+    return bitCount(this.get(row, column)) + bitCount(this.get(row, column + 1));
+  }
+
+  save(writer: StateWriter): void {
+    writer.numbers(this.#rows);
+    this.others.save(writer);
+  }
+
+  static load(reader: StateReader): Inflow {
+    const inflow = new Inflow();
+    inflow.#rows = reader.numbers();
+    inflow.others = BottomK.load(sourcesKept, reader);
+    for (let row = 0; row < inflow.rowCount; row++) {
+      inflow.flows += inflow.get(row, Column.Flows);
+      inflow.packets += inflow.get(row, Column.Packets);
+      inflow.bytes += inflow.get(row, Column.Bytes);
+    }
+    return inflow;
+  }
+
+  #setBit(minute: number, column: number, bit: number): void {
+    this.#rows[this.#row(minute) + column] |= 1 << bit;
+  }
+
+  #row(minute: number): number {
+    const rows = this.#rows;
+    if (rows[this.#last] === minute) return this.#last;
+    let row = 0;
+    while (row < rows.length && rows[row] !== minute) row += width;
+    if (row === rows.length) rows.push(minute, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    this.#last = row;
+    return row;
+  }
+}
+
+function bitCount(word: number): number {
+  let count = 0;
+  for (let rest = word >>> 0; rest !== 0; rest &= rest - 1) count++;
+  return count;
+}
