@@ -1,4 +1,5 @@
-import { FlowBatch } from "../core/flow/flow-batch.ts";
+import { BatchPool } from "../core/flow/batch-pool.ts";
+import type { FlowBatch } from "../core/flow/flow-batch.ts";
 import { fold } from "../core/flow/fold.ts";
 import { orient } from "../core/flow/orient.ts";
 import type { Format, Reject } from "../core/formats/format.ts";
@@ -75,6 +76,7 @@ export async function processBatch(parts: ProcessParts, incoming: IncomingBatch)
     isInternal: parts.config.tenants.get(tenant)!.isInternal,
     allowanceMs: parts.config.allowanceMs,
   });
+  spareBatches.giveBack(batch);
   const request = { batchKey: key, bodyDigest: body.digest, contacts, receivedAtMs };
   const result = await callShard(() => parts.shardOf(tenant).apply(request), parts.log);
   if (isShardFailure(result)) return result;
@@ -92,6 +94,8 @@ export async function processBatch(parts: ProcessParts, incoming: IncomingBatch)
   }
 }
 
+const spareBatches = new BatchPool();
+
 type Counts = Pick<BatchAnswer, "received" | "accepted" | "rejected" | "skipped" | "duplicate" | "late" | "sampled">;
 type Read = { batch: FlowBatch; counts: Counts; rejects: readonly Reject[] };
 
@@ -102,7 +106,7 @@ async function readRecords({
   body,
   receivedAtMs,
 }: IncomingBatch): Promise<Read | BodyFailure | UnknownFormat> {
-  const batch = new FlowBatch();
+  const batch = spareBatches.take();
   const options = fields ? { fields } : {};
   const latestEndMs = receivedAtMs + futureMsMax;
   const reader = new RecordReader({ format, options, batch, recordsMax, latestEndMs });

@@ -172,6 +172,9 @@ function judgeSource(entry: Entry<ScanState>, slow: boolean, settings: PortScanS
   const { attempts, internal, hourFound } = entry.state;
   if (attempts.size < Math.min(settings.portsMin, settings.slowPortsMin) || (slow && hourFound)) return undefined;
   const scale = attempts.count() / attempts.size;
+  if (lostAttempts(attempts, settings.unknownFactor) * scale < Math.min(settings.portsMin, settings.slowPortsMin)) {
+    return undefined;
+  }
   const byTarget = new Map<number, Group>();
   const byService = new Map<number, Group>();
   const all: Group = { at: 0, failed: 0, unknown: 0, answered: 0 };
@@ -195,6 +198,17 @@ function judgeSource(entry: Entry<ScanState>, slow: boolean, settings: PortScanS
   const threshold = isVertical ? portsMin : targetsMin;
   if (weight(group, settings.unknownFactor) - group.answered < netFailuresMin) return undefined;
   return findingOf(entry, slow, { isVertical, isHorizontal, vertical, horizontal, all, scale, threshold }, settings);
+}
+
+/** The weight of all attempts together: an upper bound of any group's, without making groups. */
+function lostAttempts(attempts: BottomK, unknownFactor: number): number {
+  let lost = 0;
+  for (let i = 0; i < attempts.size; i++) {
+    const flags = attempts.flags(i);
+    if ((flags & Attempt.Sent) === 0 || (flags & Attempt.Answered) !== 0) continue;
+    lost += flags & Attempt.Failed ? 1 : 1 / unknownFactor;
+  }
+  return lost;
 }
 
 function count(group: Group, flags: number): void {

@@ -11,6 +11,11 @@ export class AddressTable {
   /** 1 + index of the address whose hash leads here, 0 where the bucket is free; length is a power of two. */
   #buckets = new Uint32Array(1024);
 
+  clear(): void {
+    this.count = 0;
+    this.#buckets.fill(0);
+  }
+
   /** The index of ::ffff:0:0/96 + `v4`, entering it if it is new. */
   internV4(v4: number): number {
     return this.intern(0, 0, 0xffff, v4);

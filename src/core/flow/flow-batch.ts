@@ -81,6 +81,16 @@ export class FlowBatch {
     return this.length++;
   }
 
+  get capacity(): number {
+    return this.source.length;
+  }
+
+  /** Forgets rows and addresses, and keeps their room. */
+  clear(): void {
+    this.length = 0;
+    this.addresses.clear();
+  }
+
   #grow(): void {
     this.source = grown(this.source);
     this.target = grown(this.target);

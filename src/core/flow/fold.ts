@@ -49,7 +49,7 @@ class PairFold {
     this.#batch = batch;
     this.#addressHash = addressHash;
     this.#allowanceBuckets = allowanceBuckets;
-    this.#pairs = emptyPairs(batch.length);
+    this.#pairs = scratchPairs(batch.length);
     this.#index = new Uint32Array(tableSize(batch.length));
   }
 
@@ -131,6 +131,7 @@ class PairFold {
     pairs.protocol[contact] = proto;
     pairs.bucket[contact] = bucket;
     pairs.late[contact] = late;
+    clearSums(pairs, contact);
     return contact;
   }
 
@@ -274,6 +275,36 @@ function mix(a: number, b: number, c: number, d: number): number {
 /** A power of two with at least half of it free. */
 function tableSize(entries: number): number {
   return 1 << (32 - Math.clz32(Math.max(8, 2 * entries)));
+}
+
+/** Rows up to which the columns below are kept for the next batch: 6 MB. */
+const scratchRowsMax = 32_768;
+let scratch = emptyPairs(0);
+
+/** Columns to fold into, with whatever the batch before left in them: zeroing fresh ones costs more than folding. */
+function scratchPairs(rows: number): PairContacts {
+  if (rows > scratchRowsMax) return emptyPairs(rows);
+  if (rows > scratch.source.length) scratch = emptyPairs(rows);
+  scratch.length = 0;
+  return scratch;
+}
+
+function clearSums(pairs: PairContacts, contact: number): void {
+  pairs.requests[contact] = 0;
+  pairs.replies[contact] = 0;
+  pairs.answered[contact] = 0;
+  pairs.failed[contact] = 0;
+  pairs.sourceBytes[contact] = 0;
+  pairs.targetBytes[contact] = 0;
+  pairs.sourcePackets[contact] = 0;
+  pairs.targetPackets[contact] = 0;
+  pairs.minuteSourceBytes[contact] = 0;
+  pairs.minuteSourcePackets[contact] = 0;
+  pairs.minuteTargetBytes[contact] = 0;
+  pairs.minuteTargetPackets[contact] = 0;
+  pairs.sourcePortsLow[contact] = 0;
+  pairs.sourcePortsHigh[contact] = 0;
+  pairs.startCount[contact] = 0;
 }
 
 function emptyPairs(n: number): PairContacts {
