@@ -44,7 +44,6 @@ const binWords = 6;
 interface Pair {
   target: AddressWords;
   service: number;
-  outside: boolean;
   requests: number;
   answered: number;
   failed: number;
@@ -61,7 +60,6 @@ interface Pair {
 }
 
 interface SourceState extends EntityState {
-  internal: boolean;
   pairs: Map<number | string, Pair>;
   /** Pairs that a provisional look is due for, and what the last looks found. Not saved. */
   due: Pair[];
@@ -71,14 +69,12 @@ interface SourceState extends EntityState {
 const sums = ["requests", "answered", "failed", "sourceBytes", "targetBytes", "packets"] as const;
 
 const codec: StateCodec<SourceState> = {
-  create: () => ({ touched: false, internal: false, pairs: new Map(), due: [], suspects: new Map() }),
+  create: () => ({ touched: false, pairs: new Map(), due: [], suspects: new Map() }),
   save(state, writer) {
-    writer.u8(state.internal ? 1 : 0);
     writer.u32(state.pairs.size);
     for (const pair of state.pairs.values()) {
       for (const word of pair.target) writer.u32(word);
       writer.u32(pair.service);
-      writer.u8(pair.outside ? 1 : 0);
       writer.numbers(sums.map((name) => pair[name]));
       writer.u32(pair.portsLow);
       writer.u32(pair.portsHigh);
@@ -88,10 +84,9 @@ const codec: StateCodec<SourceState> = {
   },
   load(reader) {
     const state = codec.create();
-    state.internal = reader.u8() === 1;
     for (let left = reader.u32(); left > 0; left--) {
       const target = [reader.u32(), reader.u32(), reader.u32(), reader.u32()] as const;
-      const pair = emptyPair(target, reader.u32(), reader.u8() === 1);
+      const pair = emptyPair(target, reader.u32());
       const saved = reader.numbers();
       sums.forEach((name, i) => (pair[name] = saved[i]));
       pair.portsLow = reader.u32();
@@ -104,10 +99,10 @@ const codec: StateCodec<SourceState> = {
   },
 };
 
-function emptyPair(target: AddressWords, service: number, outside: boolean): Pair {
+function emptyPair(target: AddressWords, service: number): Pair {
   const zero = { requests: 0, answered: 0, failed: 0, sourceBytes: 0, targetBytes: 0, packets: 0 };
   const ports = { portsLow: 0, portsHigh: 0 };
-  return { target, service, outside, ...zero, ...ports, bins: [0, 0, 0, 0, 0, 0], ring: new StartRing(), dueAt: 0 };
+  return { target, service, ...zero, ...ports, bins: [0, 0, 0, 0, 0, 0], ring: new StartRing(), dueAt: 0 };
 }
 
 /** IPv4 with its service fits into the 53 bits of a number: 32 of address, 16 of port, 1 of protocol. */
@@ -157,22 +152,21 @@ export const c2Beacon: Detector<C2BeaconSettings> = {
       learn({ contacts, pairs: indexes }) {
         const { pairs, addresses, internal } = contacts;
         for (const i of indexes) {
-          const protocol = pairs.protocol[i];
+          const [target, protocol] = [pairs.target[i], pairs.protocol[i]];
           if (protocol !== Protocol.Tcp && protocol !== Protocol.Udp) continue;
-          if (isGroupAddress(addresses, pairs.target[i])) continue;
+          const isOutbound = internal[pairs.source[i]] === 1 && internal[target] === 0;
+          if (!isOutbound || isGroupAddress(addresses, target)) continue;
           const entry = days.at(addresses, pairs.source[i], pairs.bucket[i]);
           const source = entry.state;
-          source.internal = internal[pairs.source[i]] === 1;
-          const target = pairs.target[i];
           const service = serviceOf(pairs.port[i], protocol);
           const key = keyOf(addresses, target, service);
           let pair = source.pairs.get(key);
           if (!pair) {
-            pair = emptyPair(wordsAt(addresses, target), service, internal[target] === 0);
+            pair = emptyPair(wordsAt(addresses, target), service);
             source.pairs.set(key, pair);
           }
           addContact(pair, pairs, i, entry.windowStartMs);
-          if (pair.requests >= Math.max(pair.dueAt, settings.contactsMin) && source.internal) {
+          if (pair.requests >= Math.max(pair.dueAt, settings.contactsMin)) {
             pair.dueAt = Number.POSITIVE_INFINITY;
             source.due.push(pair);
             days.touch(entry);
@@ -243,7 +237,6 @@ interface Suspect {
 }
 
 function judgeSource(entry: Entry<SourceState>, settings: C2BeaconSettings): Finding | undefined {
-  if (!entry.state.internal) return undefined;
   const suspects = [...entry.state.suspects.values()];
   if (suspects.length === 0) return undefined;
   suspects.sort((a, b) => b.reasons.length - a.reasons.length || b.score - a.score || byName(a.pair, b.pair));
@@ -255,9 +248,8 @@ function byName(a: Pair, b: Pair): number {
   return a.service - b.service;
 }
 
-/** Excluded by shape: inside, slices of one connection, DNS and NTP. */
+/** Excluded by shape: slices of one connection, DNS and NTP. */
 function canBeacon(pair: Pair): boolean {
-  if (!pair.outside) return false;
   if (bitCount(pair.portsLow) + bitCount(pair.portsHigh) <= 3) return false;
   const isNameOrTime = [dnsService, ntpService].includes(pair.service);
   return !(isNameOrTime && pair.packets <= 2 * pair.requests && pair.sourceBytes <= smallRequestBytes * pair.requests);

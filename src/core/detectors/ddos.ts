@@ -116,31 +116,31 @@ function minuteOf(bucket: number): number {
 /** What a target's port received from its sources. */
 function addRequests(state: FloodState, { targets, addresses, addressHash }: Contacts, i: number): void {
   const inflow = (state.direct ??= new Inflow());
-  const minute = minuteOf(targets.bucket[i]);
+  const row = inflow.row(minuteOf(targets.bucket[i]));
   const service = serviceOf(targets.port[i], targets.protocol[i]);
   const [requests, answered, failed] = [targets.requests[i], targets.answered[i], targets.failed[i]];
-  inflow.add(minute, requests, answered, failed, targets.minutePackets[i], targets.minuteBytes[i]);
-  inflow.addPort(minute, targets.port[i]);
+  inflow.add(row, requests, answered, failed, targets.minutePackets[i], targets.minuteBytes[i]);
+  inflow.addPort(row, targets.port[i]);
   const end = targets.sourcesAt[i] + targets.sourceCount[i];
   for (let s = targets.sourcesAt[i]; s < end; s++) {
     const source = targets.sources[s];
-    inflow.addOther(minute, addressHash[source], addresses, source, service);
+    inflow.addOther(row, addressHash[source], addresses, source, service);
   }
 }
 
 /** What a nominal source received, in records that show no request, from one target; and what it had asked for. */
 function addReplies(state: FloodState, { pairs, addresses, addressHash }: Contacts, i: number): void {
   const inflow = (state.reflected ??= new Inflow());
-  const minute = minuteOf(pairs.bucket[i]);
+  const row = inflow.row(minuteOf(pairs.bucket[i]));
   const replies = pairs.replies[i];
   if (replies === 0) {
-    inflow.addAnswered(minute, pairs.requests[i]);
+    inflow.addAnswered(row, pairs.requests[i]);
     return;
   }
   const target = pairs.target[i];
-  inflow.add(minute, replies, pairs.requests[i], 0, pairs.minuteTargetPackets[i], pairs.minuteTargetBytes[i]);
-  inflow.addPort(minute, pairs.port[i]);
-  inflow.addOther(minute, addressHash[target], addresses, target, serviceOf(pairs.port[i], pairs.protocol[i]));
+  inflow.add(row, replies, pairs.requests[i], 0, pairs.minuteTargetPackets[i], pairs.minuteTargetBytes[i]);
+  inflow.addPort(row, pairs.port[i]);
+  inflow.addOther(row, addressHash[target], addresses, target, serviceOf(pairs.port[i], pairs.protocol[i]));
 }
 
 type Kind = "unanswered" | "reflection" | "volume";

@@ -1,16 +1,10 @@
-import {
-  bucketMs,
-  isBefore,
-  Late,
-  sourcesKept,
-  startsMax,
-  type Contacts,
-  type PairContacts,
-  type TargetContacts,
-} from "./contacts.ts";
+import { mixKey, tableSize } from "./contact-index.ts";
+import { bucketMs, isBefore, Late, startsMax, type Contacts, type PairContacts } from "./contacts.ts";
+import { foldTargets } from "./fold-targets.ts";
 import { Outcome, Protocol, Tcp, type FlowBatch } from "./flow-batch.ts";
 import { hashAddress, slotCount, slotOf, type HashKey } from "./keyed-hash.ts";
 import type { NetworkMatcher } from "./networks.ts";
+import { packContacts } from "./pack-contacts.ts";
 
 export interface FoldOptions {
   /** The tenant's. */
@@ -23,7 +17,7 @@ export interface FoldOptions {
 /** Folds an oriented batch into contacts: once by (source, target, service), and from there by target. */
 export function fold(batch: FlowBatch, options: FoldOptions): Contacts {
   const { count, words } = batch.addresses;
-  const addresses = words.slice(0, 4 * count);
+  const addresses = words.subarray(0, 4 * count);
   const addressHash = new Uint32Array(count);
   const internal = new Uint8Array(count);
   for (let i = 0; i < count; i++) {
@@ -32,7 +26,7 @@ export function fold(batch: FlowBatch, options: FoldOptions): Contacts {
     internal[i] = options.isInternal(words[w], words[w + 1], words[w + 2], words[w + 3]) ? 1 : 0;
   }
   const pairs = new PairFold(batch, addressHash, Math.ceil(options.allowanceMs / bucketMs)).run();
-  return { addresses, addressHash, internal, pairs, targets: foldTargets(pairs, addressHash) };
+  return packContacts({ addresses, addressHash, internal, pairs, targets: foldTargets(pairs, addressHash) });
 }
 
 /** One pass over the rows; a row goes to the contact that open addressing finds for its key. */
@@ -55,7 +49,7 @@ class PairFold {
 
   run(): PairContacts {
     for (let row = 0; row < this.#batch.length; row++) this.#addRow(row);
-    return trimPairs(this.#pairs);
+    return this.#pairs;
   }
 
   #addRow(row: number): void {
@@ -106,7 +100,7 @@ class PairFold {
     const t = target[row];
     const port = targetPort[row];
     const proto = protocol[row];
-    let at = mix(s, t, (port << 8) | proto, bucket) & (index.length - 1);
+    let at = mixKey(s, t, (port << 8) | proto, bucket) & (index.length - 1);
     for (;;) {
       const found = index[at];
       if (found === 0) break;
@@ -179,104 +173,6 @@ function hasFailed(batch: FlowBatch, row: number, outcome: Outcome, isReply: boo
   return (batch.tcpFlags[row] & (Tcp.Syn | Tcp.Ack)) === Tcp.Syn && batch.targetPackets[row] === 0;
 }
 
-/** Targets follow from pairs: each pair with requests is one distinct source of its target's contact. */
-function foldTargets(pairs: PairContacts, addressHash: Uint32Array): TargetContacts {
-  const targets = emptyTargets(pairs.length);
-  const index = new Uint32Array(tableSize(pairs.length));
-  /** Per pair, 1 + the contact that it is a source of. */
-  const contactOfPair = new Uint32Array(pairs.length);
-  for (let i = 0; i < pairs.length; i++) {
-    if ((pairs.late[i] & Late.ForTarget) !== 0) continue;
-    const contact = targetContactOf(targets, index, pairs, i);
-    targets.requests[contact] += pairs.requests[i];
-    targets.answered[contact] += pairs.answered[i];
-    targets.failed[contact] += pairs.failed[i];
-    targets.minuteBytes[contact] += pairs.minuteSourceBytes[i];
-    targets.minutePackets[contact] += pairs.minuteSourcePackets[i];
-    if (pairs.requests[i] > 0) contactOfPair[i] = contact + 1;
-  }
-  gatherSources(targets, pairs, contactOfPair, addressHash);
-  return trimTargets(targets);
-}
-
-function targetContactOf(targets: TargetContacts, index: Uint32Array, pairs: PairContacts, i: number): number {
-  const target = pairs.target[i];
-  const port = pairs.port[i];
-  const protocol = pairs.protocol[i];
-  const bucket = pairs.bucket[i];
-  let at = mix(target, 0, (port << 8) | protocol, bucket) & (index.length - 1);
-  for (;;) {
-    const found = index[at];
-    if (found === 0) break;
-    const c = found - 1;
-    if (
-      targets.target[c] === target &&
-      targets.port[c] === port &&
-      targets.bucket[c] === bucket &&
-      targets.protocol[c] === protocol
-    ) {
-      return c;
-    }
-    at = (at + 1) & (index.length - 1);
-  }
-  const contact = targets.length++;
-  index[at] = contact + 1;
-  targets.target[contact] = target;
-  targets.port[contact] = port;
-  targets.protocol[contact] = protocol;
-  targets.bucket[contact] = bucket;
-  return contact;
-}
-
-/** Lays the sources of each target contact side by side, at most `sourcesKept`, those of lowest hash. */
-function gatherSources(
-  targets: TargetContacts,
-  pairs: PairContacts,
-  contactOfPair: Uint32Array,
-  addressHash: Uint32Array,
-): void {
-  const { length } = targets;
-  const from = new Uint32Array(length + 1);
-  for (let i = 0; i < pairs.length; i++) if (contactOfPair[i]) from[contactOfPair[i]]++;
-  for (let c = 0; c < length; c++) from[c + 1] += from[c];
-  const all = new Uint32Array(from[length]);
-  const next = from.slice();
-  for (let i = 0; i < pairs.length; i++) if (contactOfPair[i]) all[next[contactOfPair[i] - 1]++] = pairs.source[i];
-  let written = 0;
-  for (let c = 0; c < length; c++) {
-    const count = from[c + 1] - from[c];
-    targets.sourcesAt[c] = written;
-    if (count <= sourcesKept) {
-      targets.sourceCount[c] = count;
-      all.copyWithin(written, from[c], from[c + 1]);
-    } else {
-      const sorted = all.slice(from[c], from[c + 1]).sort((x, y) => addressHash[x] - addressHash[y]);
-      const lowest = distinct(sorted).subarray(0, sourcesKept);
-      targets.sourceCount[c] = lowest.length;
-      all.set(lowest, written);
-    }
-    written += targets.sourceCount[c];
-  }
-  targets.sources = all.slice(0, written);
-}
-
-/** Neighbours once: a late and a timely pair share their other side. */
-function distinct(sorted: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
-  return sorted.filter((value, i) => i === 0 || value !== sorted[i - 1]);
-}
-
-function mix(a: number, b: number, c: number, d: number): number {
-  let h = Math.imul(a, 0x9e3779b1) ^ Math.imul(b, 0x85ebca6b) ^ Math.imul(c, 0xc2b2ae35) ^ Math.imul(d, 0x27d4eb2f);
-  h ^= h >>> 15;
-  h = Math.imul(h, 0x2c1b3c6d);
-  return h ^ (h >>> 13);
-}
-
-/** A power of two with at least half of it free. */
-function tableSize(entries: number): number {
-  return 1 << (32 - Math.clz32(Math.max(8, 2 * entries)));
-}
-
 /** Rows up to which the columns below are kept for the next batch: 6 MB. */
 const scratchRowsMax = 32_768;
 let scratch = emptyPairs(0);
@@ -335,50 +231,4 @@ function emptyPairs(n: number): PairContacts {
     startMs: new Float64Array(n * startsMax),
     startBytes: new Float64Array(n * startsMax),
   };
-}
-
-function emptyTargets(n: number): TargetContacts {
-  return {
-    length: 0,
-    target: new Uint32Array(n),
-    port: new Uint16Array(n),
-    protocol: new Uint8Array(n),
-    bucket: new Uint32Array(n),
-    requests: new Uint32Array(n),
-    answered: new Uint32Array(n),
-    failed: new Uint32Array(n),
-    minuteBytes: new Float64Array(n),
-    minutePackets: new Float64Array(n),
-    sourcesAt: new Uint32Array(n),
-    sourceCount: new Uint8Array(n),
-    sources: new Uint32Array(0),
-  };
-}
-
-/** Columns of exactly `length` entries, the starts packed: what is sent is what is used. */
-function trimPairs(pairs: PairContacts): PairContacts {
-  const { startMs, startBytes, startCount, length } = pairs;
-  let written = 0;
-  for (let c = 0; c < length; c++) {
-    const from = c * startsMax;
-    pairs.startsAt[c] = written;
-    for (let i = from; i < from + startCount[c]; i++, written++) {
-      startMs[written] = startMs[i];
-      startBytes[written] = startBytes[i];
-    }
-  }
-  const trimmed = trimColumns(pairs, length);
-  return { ...trimmed, startMs: startMs.slice(0, written), startBytes: startBytes.slice(0, written) };
-}
-
-function trimTargets(targets: TargetContacts): TargetContacts {
-  return { ...trimColumns(targets, targets.length), sources: targets.sources };
-}
-
-function trimColumns<T extends object>(columns: T, length: number): T {
-  const entries = Object.entries(columns).map(([name, column]) => [
-    name,
-    ArrayBuffer.isView(column) ? (column as Uint8Array).slice(0, length) : column,
-  ]);
-  return Object.fromEntries(entries) as T;
 }

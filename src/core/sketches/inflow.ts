@@ -33,7 +33,7 @@ export class Inflow {
   flows = 0;
   packets = 0;
   bytes = 0;
-  /** Start of the row last used: nearly always the one wanted. */
+  /** The row last used: nearly always the one wanted. */
   #last = 0;
 
   get rowCount(): number {
@@ -44,29 +44,40 @@ export class Inflow {
     return this.#rows[row * width + column];
   }
 
-  addAnswered(minute: number, answered: number): void {
-    this.#rows[this.#row(minute) + Column.Answered] += answered;
+  /** The row of a minute, made if need be: what the methods below take. */
+  row(minute: number): number {
+    const rows = this.#rows;
+    if (rows[this.#last * width] === minute) return this.#last;
+    let row = 0;
+    while (row * width < rows.length && rows[row * width] !== minute) row++;
+    if (row * width === rows.length) rows.push(minute, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    this.#last = row;
+    return row;
   }
 
-  add(minute: number, flows: number, answered: number, failed: number, packets: number, bytes: number): void {
-    const row = this.#row(minute);
+  addAnswered(row: number, answered: number): void {
+    this.#rows[row * width + Column.Answered] += answered;
+  }
+
+  add(row: number, flows: number, answered: number, failed: number, packets: number, bytes: number): void {
     const rows = this.#rows;
-    rows[row + Column.Flows] += flows;
-    rows[row + Column.Answered] += answered;
-    rows[row + Column.Failed] += failed;
-    rows[row + Column.Packets] += packets;
-    rows[row + Column.Bytes] += bytes;
+    const at = row * width;
+    rows[at + Column.Flows] += flows;
+    rows[at + Column.Answered] += answered;
+    rows[at + Column.Failed] += failed;
+    rows[at + Column.Packets] += packets;
+    rows[at + Column.Bytes] += bytes;
     this.flows += flows;
     this.packets += packets;
     this.bytes += bytes;
   }
 
-  addPort(minute: number, port: number): void {
-    this.#setBit(minute, port & 32 ? Column.PortsHigh : Column.PortsLow, port & 31);
+  addPort(row: number, port: number): void {
+    this.#rows[row * width + (port & 32 ? Column.PortsHigh : Column.PortsLow)] |= 1 << (port & 31);
   }
 
-  addOther(minute: number, hash: number, addresses: Uint32Array, index: number, service: number): void {
-    this.#setBit(minute, hash & 32 ? Column.OthersHigh : Column.OthersLow, hash & 31);
+  addOther(row: number, hash: number, addresses: Uint32Array, index: number, service: number): void {
+    this.#rows[row * width + (hash & 32 ? Column.OthersHigh : Column.OthersLow)] |= 1 << (hash & 31);
     this.others.add(hash, addresses, index, service, 0);
   }
 
@@ -90,20 +101,6 @@ export class Inflow {
       inflow.bytes += inflow.get(row, Column.Bytes);
     }
     return inflow;
-  }
-
-  #setBit(minute: number, column: number, bit: number): void {
-    this.#rows[this.#row(minute) + column] |= 1 << bit;
-  }
-
-  #row(minute: number): number {
-    const rows = this.#rows;
-    if (rows[this.#last] === minute) return this.#last;
-    let row = 0;
-    while (row < rows.length && rows[row] !== minute) row += width;
-    if (row === rows.length) rows.push(minute, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-    this.#last = row;
-    return row;
   }
 }
 
