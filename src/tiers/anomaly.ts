@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import type { Anomaly, Verdict } from "../core/verdict.ts";
+import type { Anomaly, TierReport, Verdict } from "../core/verdict.ts";
 
 /** What of an anomaly the slot does not know. */
 export interface AnomalyContext {
@@ -10,10 +10,17 @@ export interface AnomalyContext {
   decidedAtMs: number;
 }
 
+/** Statistics have their say in every batch; models and correlation are not there yet, and every verdict says so. */
+const tiers: readonly TierReport[] = [
+  { tier: 1, ran: true, reason: null },
+  { tier: 2, ran: false, reason: "not_built" },
+  { tier: 3, ran: false, reason: "not_built" },
+];
+
 /** A verdict as it is stored and shown. */
 export function anomalyOf(verdict: Verdict, context: AnomalyContext): Anomaly {
   const { idKey, ...rest } = context;
-  return { ...verdict, ...rest, id: anomalyId(verdict, idKey), tiers: [{ tier: 1, ran: true, reason: null }] };
+  return { ...verdict, ...rest, id: anomalyId(verdict, idKey), tiers };
 }
 
 /** 128 bits in hex: the same threat, entity and identity window always have the same, and nobody can guess the entity. */

@@ -59,7 +59,9 @@ export async function runBench(options: BenchOptions, say: (text: string) => voi
   say("parsing, per format");
   const parse = await parseSpeeds(options);
   const bodies = makeBodies(options);
-  const tenants = Object.fromEntries([...warmRounds, "latency", ...rounds(options)].map((tenant) => [tenant, { internal }]));
+  const tenants = Object.fromEntries(
+    [...warmRounds, "latency", ...rounds(options)].map((tenant) => [tenant, { internal }]),
+  );
   const before = workerdPids();
   const weir = await startLocalWorker({ tenants });
   const weirPid = workerdPids().find((pid) => !before.includes(pid));

@@ -46,7 +46,8 @@ describe("the Worker", () => {
 
   it("names the setting that keeps it from working", async () => {
     const request = new Request<unknown, IncomingRequestCfProperties>("https://weir.example/healthz");
-    const { default: fresh } = (await import("../../src/index.ts?fresh" as string)) as { default: typeof worker };
+    const path: string = "../../src/index.ts?fresh";
+    const { default: fresh } = (await import(path)) as { default: typeof worker };
     const response = await fresh.fetch(request, { ...env, MASTER_KEY: "short" } as Env, createExecutionContext());
     expect(response.status).toBe(503);
     expect(await response.json()).toMatchObject({ type: "/problems/misconfigured", setting: "MASTER_KEY" });

@@ -26,10 +26,9 @@ export function fastVpc(options: FastVpcOptions): string {
   const { seed, flows, startMs, spanMs, scanShare = 0, scanner = "203.0.113.66" } = options;
   const random = new Random(seed);
   const start = Math.floor(startMs / 1000);
-  let out = "";
-  let written = 0;
-  while (written < flows) {
-    const at = start + Math.floor((written / flows) * (spanMs / 1000));
+  const lines: string[] = [];
+  while (lines.length < flows) {
+    const at = start + Math.floor((lines.length / flows) * (spanMs / 1000));
     const times = `${at} ${at + random.int(0, 59)}`;
     const minute = Math.floor(at / 60);
     const pair = random.chance(0.1)
@@ -44,7 +43,7 @@ export function fastVpc(options: FastVpcOptions): string {
     const port = random.int(32768, 60999);
     const kind = random.next();
     const record = (ends: string, action = "ACCEPT") => {
-      if (written++ < flows) out += `2 123456789012 ${eni} ${ends} ${times} ${action} OK\n`;
+      lines.push(`2 123456789012 ${eni} ${ends} ${times} ${action} OK\n`);
     };
     const exchange = (server: string, service: number, protocol: number, sent: string, received: string) => {
       record(`${inside} ${server} ${port} ${service} ${protocol} ${sent}`);
@@ -65,5 +64,5 @@ export function fastVpc(options: FastVpcOptions): string {
     else if (kind < 0.95) exchange("192.0.2.123", 123, 17, "1 76", "1 76");
     else record(`${outside} ${inside} ${port} ${random.pick([22, 23, 80, 445, 3389, 8080])} 6 1 44`, "REJECT");
   }
-  return out;
+  return lines.slice(0, flows).join("");
 }

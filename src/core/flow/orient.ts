@@ -2,7 +2,7 @@ import { Initiator, Protocol, Tcp, type FlowBatch } from "./flow-batch.ts";
 
 /**
  * Turns every row round, where needed, so that its source is the side that started the exchange: what the record
- * proves, else the flags, else the lower port is the service. A row of which only the reply was logged ends up with
+ * proves, else the flags, else a port known for its service, else the lower port is the service. A row of which only the reply was logged ends up with
  * no packets from its source; it is evidence of an answer, or of reflection, never of a scan.
  */
 export function orient(batch: FlowBatch): void {
@@ -18,8 +18,19 @@ function initiatorOf(batch: FlowBatch, row: number): Initiator {
   if (proved !== Initiator.Unknown) return proved;
   const flags = batch.tcpFlags[row];
   if (flags & Tcp.Syn) return flags & Tcp.Ack && onlySyn(flags) ? Initiator.Target : Initiator.Source;
+  if (protocol === Protocol.Udp && amplifiers.has(batch.sourcePort[row]) && !amplifiers.has(batch.targetPort[row])) {
+    return Initiator.Target;
+  }
   return batch.sourcePort[row] < batch.targetPort[row] ? Initiator.Target : Initiator.Source;
 }
+
+/**
+ * UDP services that answer with more than they are asked: what comes from their ports is a reply, wanted or not,
+ * whichever port it goes to. After US-CERT TA14-017A, and the reports on DVRs (37810) and BACnet (47808).
+ */
+const amplifiers = new Set([
+  17, 19, 53, 111, 123, 137, 161, 389, 520, 1900, 3283, 3702, 5353, 5683, 10001, 11211, 27015, 37810, 47808,
+]);
 
 /** SYN+ACK and nothing that belongs to a whole connection: the second packet of a handshake, alone. */
 function onlySyn(flags: number): boolean {

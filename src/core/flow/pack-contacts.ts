@@ -13,7 +13,7 @@ export function packContacts({ pairs, targets, ...top }: Contacts): Contacts {
   ];
   const buffer = new ArrayBuffer(groups.flat().reduce((sum, { used }) => sum + aligned(used.byteLength), 0));
   let at = 0;
-  const [packedTop, packedPairs, packedTargets] = groups.map((group) => {
+  const [packedTop, packedPairs, packedTargets]: unknown[] = groups.map((group) => {
     const views: { [name: string]: Column } = {};
     for (const { name, used } of group) {
       const view = new (used.constructor as ColumnConstructor)(buffer, at, used.length);
@@ -21,7 +21,7 @@ export function packContacts({ pairs, targets, ...top }: Contacts): Contacts {
       views[name] = view;
       at += aligned(used.byteLength);
     }
-    return views as unknown;
+    return views;
   });
   return {
     ...(packedTop as typeof top),

@@ -69,6 +69,11 @@ describe("orient", () => {
       { ...unknown, sourcePort: 53, targetPort: 40_000 },
       "203.0.113.1:40000 53",
     ],
+    [
+      "knows an amplifier's port, though the other is lower",
+      { ...unknown, protocol: Protocol.Udp, sourcePort: 11_211, targetPort: 80 },
+      "203.0.113.1:80 11211",
+    ],
     ["keeps equal ports", { ...unknown, sourcePort: 5060, targetPort: 5060 }, "10.0.0.1:5060 5060"],
     [
       "believes a SYN before the ports",

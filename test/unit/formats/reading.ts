@@ -87,7 +87,7 @@ export function rowsOf(batch: FlowBatch): Row[] {
 }
 
 /** IPv4 with dots; IPv6 as eight groups without leading zeros, uncompressed. */
-export function addressText(batch: FlowBatch, index: number): string {
+function addressText(batch: FlowBatch, index: number): string {
   const [a, b, c, d] = batch.addresses.words.subarray(index * 4, index * 4 + 4);
   if (a === 0 && b === 0 && c === 0xffff) return [d >>> 24, (d >>> 16) & 255, (d >>> 8) & 255, d & 255].join(".");
   return [a, b, c, d].flatMap((word) => [(word >>> 16).toString(16), (word & 0xffff).toString(16)]).join(":");
