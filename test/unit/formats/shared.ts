@@ -6,7 +6,7 @@ import { gunzipSync } from "node:zlib";
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 
 /** Other people's captures and fixtures, which are not part of the project. */
-export const shared = process.env["WEIR_SHARED"] ?? resolve(root, "../shared");
+const shared = process.env["WEIR_SHARED"] ?? resolve(root, "../shared");
 export const hasShared = existsSync(join(shared, "data"));
 export const missing = hasShared ? "" : ` (skipped: no ${join("..", "shared", "data")}; set WEIR_SHARED)`;
 
