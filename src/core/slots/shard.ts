@@ -32,18 +32,16 @@ export class Shard {
 
   /** Learns one batch, once: whoever calls sees to that. Returns new verdicts, and how many records came too late. */
   apply(contacts: Contacts): { verdicts: Verdict[]; late: number } {
-    const late = this.#countLate(contacts);
-    const pairs = this.#sortPairs(contacts);
-    const targets = this.#sortTargets(contacts);
-    const seen = this.#advance(contacts);
+    const slotOfAddress = this.#slotsOf(contacts);
+    const { slotOfPair, late } = this.#placePairs(contacts, slotOfAddress);
+    const pairs = new Grouped(bySource(contacts.pairs, slotOfAddress.length), slotOfPair);
+    const targets = new Grouped(undefined, this.#placeTargets(contacts, slotOfAddress));
+    const seen = this.#advance(contacts, slotOfAddress);
     const verdicts: Verdict[] = [];
     for (let s = 0; s < slotCount; s++) {
       const slot = this.#slots[s];
       if (!slot || seen[s] === 0) continue;
-      const [pairIndexes, targetIndexes] = [pairs.of(s), targets.of(s)];
-      if (pairIndexes.length + targetIndexes.length > 0) {
-        slot.learn({ contacts, pairs: pairIndexes, targets: targetIndexes });
-      }
+      slot.learn({ contacts, pairs: pairs.of(s), targets: targets.of(s) });
       verdicts.push(...slot.verdicts(closedUpToMs(slot.watermark, this.#allowanceBuckets)));
     }
     return { verdicts, late };
@@ -75,58 +73,59 @@ export class Shard {
     }
   }
 
-  #slotOf(addressHash: number): Slot | undefined {
-    const s = slotOf(addressHash);
-    if (!this.#options.owns(s)) return undefined;
-    return (this.#slots[s] ??= new Slot(this.#options.detectors));
-  }
-
-  /** Whether a bucket lies further than the allowance below what the slot had seen before this batch. */
-  #isLate(slot: Slot, bucket: number): boolean {
-    return bucket + this.#allowanceBuckets < slot.watermark;
-  }
-
-  #countLate({ pairs, addressHash }: Contacts): number {
-    let late = 0;
-    for (let i = 0; i < pairs.length; i++) {
-      const slot = this.#slotOf(addressHash[pairs.source[i]]);
-      if (!slot || !((pairs.late[i] & Late.ForSource) !== 0 || this.#isLate(slot, pairs.bucket[i]))) continue;
-      const records = pairs.requests[i] + pairs.replies[i];
-      slot.lateRecords += records;
-      late += records;
-    }
-    return late;
-  }
-
-  /** By slot, and within a slot by source: its states are looked up once. */
-  #sortPairs({ pairs, addressHash }: Contacts): Sorted {
-    return new Sorted(bySource(pairs, addressHash.length), (i) => {
-      const slot = this.#slotOf(addressHash[pairs.source[i]]);
-      const isKept = slot && (pairs.late[i] & Late.ForSource) === 0 && !this.#isLate(slot, pairs.bucket[i]);
-      return isKept ? slotOf(addressHash[pairs.source[i]]) : -1;
+  /** The slot of each address, made if need be; −1 where it is another shard's. */
+  #slotsOf({ addressHash }: Contacts): Int16Array {
+    return Int16Array.from(addressHash, (hash) => {
+      const s = slotOf(hash);
+      if (!this.#options.owns(s)) return -1;
+      this.#slots[s] ??= new Slot(this.#options.detectors);
+      return s;
     });
   }
 
-  #sortTargets({ targets, addressHash }: Contacts): Sorted {
-    return new Sorted(
-      Uint32Array.from({ length: targets.length }, (_, i) => i),
-      (i) => {
-        const slot = this.#slotOf(addressHash[targets.target[i]]);
-        return slot && !this.#isLate(slot, targets.bucket[i]) ? slotOf(addressHash[targets.target[i]]) : -1;
-      },
-    );
+  /** Whether a bucket lies further than the allowance below what the slot had seen before this batch. */
+  #isLate(slot: number, bucket: number): boolean {
+    return bucket + this.#allowanceBuckets < this.#slots[slot]!.watermark;
   }
 
-  /** Moves watermarks on; returns which slots the batch concerns. */
-  #advance({ pairs, addressHash }: Contacts): Uint8Array {
-    const seen = new Uint8Array(slotCount);
+  /** The slot that learns each pair, −1 where none does; counts the records that come too late for theirs. */
+  #placePairs({ pairs }: Contacts, slotOfAddress: Int16Array): { slotOfPair: Int16Array; late: number } {
+    const slotOfPair = new Int16Array(pairs.length);
+    let late = 0;
     for (let i = 0; i < pairs.length; i++) {
-      for (const address of [pairs.source[i], pairs.target[i]]) {
-        const slot = this.#slotOf(addressHash[address]);
-        if (!slot) continue;
-        seen[slotOf(addressHash[address])] = 1;
-        if (pairs.bucket[i] > slot.watermark) slot.watermark = pairs.bucket[i];
-      }
+      const slot = slotOfAddress[pairs.source[i]];
+      slotOfPair[i] = slot;
+      if (slot < 0) continue;
+      if ((pairs.late[i] & Late.ForSource) === 0 && !this.#isLate(slot, pairs.bucket[i])) continue;
+      const records = pairs.requests[i] + pairs.replies[i];
+      this.#slots[slot]!.lateRecords += records;
+      late += records;
+      slotOfPair[i] = -1;
+    }
+    return { slotOfPair, late };
+  }
+
+  #placeTargets({ targets }: Contacts, slotOfAddress: Int16Array): Int16Array {
+    const slotOfTarget = new Int16Array(targets.length);
+    for (let i = 0; i < targets.length; i++) {
+      const slot = slotOfAddress[targets.target[i]];
+      slotOfTarget[i] = slot >= 0 && this.#isLate(slot, targets.bucket[i]) ? -1 : slot;
+    }
+    return slotOfTarget;
+  }
+
+  /** Moves watermarks on, by both ends of each pair; returns which slots the batch concerns. */
+  #advance({ pairs }: Contacts, slotOfAddress: Int16Array): Uint8Array {
+    const seen = new Uint8Array(slotCount);
+    const see = (s: number, bucket: number) => {
+      if (s < 0) return;
+      seen[s] = 1;
+      const slot = this.#slots[s]!;
+      if (bucket > slot.watermark) slot.watermark = bucket;
+    };
+    for (let i = 0; i < pairs.length; i++) {
+      see(slotOfAddress[pairs.source[i]], pairs.bucket[i]);
+      see(slotOfAddress[pairs.target[i]], pairs.bucket[i]);
     }
     return seen;
   }
@@ -142,21 +141,20 @@ function bySource(pairs: PairContacts, addressCount: number): Uint32Array {
   return order;
 }
 
-/** Indexes grouped by slot, each group in the given order (a counting sort); −1 leaves one out. */
-class Sorted {
+/** Indexes grouped by slot (a counting sort), each group in the given order or else ascending; −1 leaves one out. */
+class Grouped {
   readonly #from = new Uint32Array(slotCount + 1);
   readonly #indexes: Uint32Array;
 
-  constructor(order: Uint32Array, slotAt: (i: number) => number) {
-    const slots = new Int16Array(order.length);
-    for (const i of order) {
-      slots[i] = slotAt(i);
-      if (slots[i] >= 0) this.#from[slots[i] + 1]++;
-    }
+  constructor(order: Uint32Array | undefined, slotOfIndex: Int16Array) {
+    for (const slot of slotOfIndex) if (slot >= 0) this.#from[slot + 1]++;
     for (let s = 0; s < slotCount; s++) this.#from[s + 1] += this.#from[s];
     const next = this.#from.slice(0, slotCount);
     this.#indexes = new Uint32Array(this.#from[slotCount]);
-    for (const i of order) if (slots[i] >= 0) this.#indexes[next[slots[i]]++] = i;
+    for (let at = 0; at < slotOfIndex.length; at++) {
+      const i = order ? order[at] : at;
+      if (slotOfIndex[i] >= 0) this.#indexes[next[slotOfIndex[i]]++] = i;
+    }
   }
 
   of(slot: number): Uint32Array {
