@@ -47,7 +47,7 @@ export class DecodedBody implements AsyncIterable<Uint8Array> {
     try {
       if (this.#contentLength > rawBytesMax) throw tooLong("raw", rawBytesMax);
       if (this.#raw) {
-        for await (const chunk of decoded(blocks(this.#raw), this.#encoding)) {
+        for await (const chunk of decoded(blocks(this.#raw, this.#contentLength), this.#encoding)) {
           this.bytes += chunk.length;
           if (this.bytes > inflatedBytesMax) throw tooLong("inflated", inflatedBytesMax);
           hash.update(chunk);
@@ -69,16 +69,18 @@ interface BlockReader {
 }
 
 /** The raw bytes in full blocks, whatever the size of the network's reads. */
-async function* blocks(raw: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+async function* blocks(raw: ReadableStream<Uint8Array>, contentLength: number): AsyncGenerator<Uint8Array, void> {
   const reader: BlockReader = raw.getReader({ mode: "byob" });
+  // One more than a body of known length has, so that its only block is also seen to be its last.
+  const blockLength = contentLength > 0 ? Math.min(blockBytes, contentLength + 1) : blockBytes;
   let bytes = 0;
   try {
     for (;;) {
-      const { done, value } = await reader.read(new Uint8Array(blockBytes), { min: blockBytes });
+      const { done, value } = await reader.read(new Uint8Array(blockLength), { min: blockLength });
       bytes += value?.length ?? 0;
       if (bytes > rawBytesMax) throw tooLong("raw", rawBytesMax);
       if (value?.length) yield value;
-      if (done) return;
+      if (done || (value && value.length < blockLength)) return;
     }
   } finally {
     reader.cancel().catch(() => undefined);

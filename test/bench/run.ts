@@ -27,7 +27,7 @@ export interface BenchResult extends BenchOptions {
   /** What one flow costs is workerd's CPU time where the system tells it, else the time on the clock. */
   basis: "cpu" | "wall";
   parse_flows_per_s: { [format: string]: Spread };
-  /** µs per flow, each on the same bodies; all but `end_to_end` without HTTP, in a workerd of their own. */
+  /** µs per flow, on bodies of the same mix; all but `end_to_end` without HTTP, in a workerd of their own. */
   us_per_flow: { [part in Part]: Spread };
   /** End to end, on the clock, two requests at a time. */
   wall_flows_per_s: Spread;
@@ -58,10 +58,7 @@ const startMs = Date.UTC(2026, 0, 5, 8);
 export async function runBench(options: BenchOptions, say: (text: string) => void): Promise<BenchResult> {
   say("parsing, per format");
   const parse = await parseSpeeds(options);
-  const bodies = makeBodies(options);
-  const tenants = Object.fromEntries(
-    [...warmRounds, "latency", ...rounds(options)].map((tenant) => [tenant, { internal }]),
-  );
+  const tenants = { throughput: { internal }, latency: { internal } };
   const before = workerdPids();
   const weir = await startLocalWorker({ tenants });
   const weirPid = workerdPids().find((pid) => !before.includes(pid));
@@ -70,12 +67,7 @@ export async function runBench(options: BenchOptions, say: (text: string) => voi
     const alonePid = workerdPids().find((pid) => !before.includes(pid) && pid !== weirPid);
     try {
       say("end to end, and its parts alone");
-      const figures = await interleave(
-        options,
-        bodies,
-        { weir, weirPid, alone: new Poster(alone.url, "", 1), alonePid },
-        say,
-      );
+      const figures = await interleave(options, { weir, weirPid, alone: new Poster(alone.url, "", 1), alonePid }, say);
       say("latency at half the load");
       const latency = await latencies(options, weir.url, weir.keys["latency"], figures.wall_flows_per_s.median / 2);
       return { ...options, parse_flows_per_s: parse, ...figures, latency };
@@ -89,11 +81,8 @@ export async function runBench(options: BenchOptions, say: (text: string) => voi
 
 /** Of each body in the parts alone: a clock that ticks every 10 ms needs some work to see. */
 const repeats = 4;
-const warmRounds = ["warm-0", "warm-1", "warm-2"];
-
-function rounds({ rounds: count }: BenchOptions): string[] {
-  return Array.from({ length: count }, (_, i) => `round-${i}`);
-}
+/** Not counted: a server runs for days, its compiler is done after seconds and its state is there. */
+const warmRounds = 3;
 
 async function parseSpeeds({ seed, rounds: count }: BenchOptions): Promise<{ [format: string]: Spread }> {
   const samples = inAllFormats(office({ seed, endMs: startMs, hours: 2 }));
@@ -108,11 +97,13 @@ async function parseSpeeds({ seed, rounds: count }: BenchOptions): Promise<{ [fo
   return Object.fromEntries(samples.map(({ format }, i) => [format, spread(speeds[i])]));
 }
 
-/** A minute of event time each: as an interface's records come. */
-function makeBodies({ seed, bodies }: BenchOptions): Uint8Array[] {
-  return Array.from({ length: bodies }, (_, i) =>
-    gzip(Buffer.from(fastVpc({ seed: seed + i, flows: flowsPerBody, startMs: startMs + i * 60_000, spanMs: 60_000 }))),
-  );
+/** The bodies of one round, a minute of event time each, as an interface's records come; rounds follow each other. */
+function makeBodies({ seed, bodies }: BenchOptions, round: number): Uint8Array[] {
+  return Array.from({ length: bodies }, (_, i) => {
+    const minute = round * bodies + i;
+    const from = startMs + minute * 60_000;
+    return gzip(Buffer.from(fastVpc({ seed: seed + minute, flows: flowsPerBody, startMs: from, spanMs: 60_000 })));
+  });
 }
 
 interface Servers {
@@ -124,25 +115,19 @@ interface Servers {
 
 type Figures = Pick<BenchResult, "basis" | "us_per_flow" | "wall_flows_per_s" | "core_flows_per_s" | "ratio_percent">;
 
-async function interleave(
-  options: BenchOptions,
-  bodies: Uint8Array[],
-  servers: Servers,
-  say: (text: string) => void,
-): Promise<Figures> {
+async function interleave(options: BenchOptions, servers: Servers, say: (text: string) => void): Promise<Figures> {
   const { weir, weirPid, alone, alonePid } = servers;
-  for (const body of bodies) await alone.call("PUT", "/", body);
-  const flows = bodies.length * flowsPerBody;
+  for (const body of makeBodies(options, 0)) await alone.call("PUT", "/", body);
+  const flows = options.bodies * flowsPerBody;
   const costs: { [part in Part]: number[] } = { end_to_end: [], gunzip: [], gunzip_parse: [], script: [] };
   const wall: number[] = [];
   const paths = { gunzip: "/gunzip", gunzip_parse: "/parse", script: "/script" } as const;
-  // The first rounds warm up and are not counted: a server runs for days, its compiler is done after a second.
-  for (const tenant of [...warmRounds, ...rounds(options)]) {
-    const isCounted = !warmRounds.includes(tenant);
-    say(`  ${tenant}`);
-    const poster = new Poster(weir.url, weir.keys[tenant], 2);
+  const poster = new Poster(weir.url, weir.keys["throughput"], 2);
+  for (let round = 0; round < warmRounds + options.rounds; round++) {
+    const isCounted = round >= warmRounds;
+    say(isCounted ? `  round ${round - warmRounds}` : "  warming up");
+    const bodies = makeBodies(options, round);
     const one = await costOf(weirPid, () => asFastAsPossible(poster, bodies, flowsPerBody));
-    poster.close();
     if (isCounted) {
       costs.end_to_end.push(one.us / flows);
       wall.push((flows * 1000) / one.wallMs);
@@ -152,6 +137,7 @@ async function interleave(
       if (isCounted) costs[part].push(us / (flows * repeats));
     }
   }
+  poster.close();
   const ratios = costs.end_to_end.map((cost, i) => (100 * costs.gunzip_parse[i]) / cost);
   return {
     basis: cpuMs(weirPid) === undefined || cpuMs(alonePid) === undefined ? "wall" : "cpu",

@@ -48,9 +48,9 @@ export class Inflow {
   row(minute: number): number {
     const rows = this.#rows;
     if (rows[this.#last * width] === minute) return this.#last;
-    let row = 0;
-    while (row * width < rows.length && rows[row * width] !== minute) row++;
-    if (row * width === rows.length) rows.push(minute, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    let row = this.rowCount - 1;
+    while (row >= 0 && rows[row * width] !== minute) row--;
+    if (row < 0) row = rows.push(minute, 0, 0, 0, 0, 0, 0, 0, 0, 0) / width - 1;
     this.#last = row;
     return row;
   }
