@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import type { Severity, Threat, VerdictState } from "../core/verdict.ts";
@@ -69,11 +68,10 @@ export class Client {
     this.#onWait = onWait;
   }
 
-  /** Sends one gzipped batch; again, under the same key, while the answer is "later" or none. */
-  ingest(format: string, gzipBody: Uint8Array<ArrayBuffer>, idempotencyKey = randomUUID()): Promise<IngestAnswer> {
+  /** Sends one gzipped batch; again while the answer is "later" or none: Weir knows a batch by its content. */
+  ingest(format: string, gzipBody: Uint8Array<ArrayBuffer>): Promise<IngestAnswer> {
     return this.#request("POST", `/v1/ingest/${encodeURIComponent(format)}`, gzipBody, {
       "content-encoding": "gzip",
-      "idempotency-key": idempotencyKey,
     });
   }
 
