@@ -1,8 +1,7 @@
 import { formatAddress, isGroupAddress, wordsAt } from "../flow/address.ts";
-import { bucketMs, type PairContacts } from "../flow/contacts.ts";
 import { Protocol } from "../flow/flow-batch.ts";
 import { protocolName, serviceName, serviceOf, servicePort, serviceProtocol } from "../flow/protocols.ts";
-import { StartRing } from "../sketches/start-ring.ts";
+import { ContactSeries } from "../sketches/contact-series.ts";
 import { EntityWindows, type EntityState, type Entry, type StateCodec } from "../slots/entity-windows.ts";
 import { peersMax, severities, type AddressWords, type Finding, type Severity } from "../verdict.ts";
 import type { Detector, Opinion, SlotDetector } from "./detector.ts";
@@ -35,27 +34,12 @@ export interface C2BeaconSettings {
 
 const dayMs = 24 * 3_600_000;
 
-/** Ten-minute bins of a day, one bit each, 24 in a number: how steadily a pair was in contact. */
-const binMs = 600_000;
-const binsPerWord = 24;
-const binWords = 6;
-
-/** What one source did towards one service of one target in a day. */
+/** One service of one target, as one source sees it. */
 interface Pair {
   target: AddressWords;
   service: number;
-  requests: number;
-  answered: number;
-  failed: number;
-  sourceBytes: number;
-  targetBytes: number;
-  packets: number;
-  /** A 64-bit set of source ports. */
-  portsLow: number;
-  portsHigh: number;
-  bins: number[];
-  ring: StartRing;
-  /** Contacts from which the next provisional look is due: each time they have doubled. Not saved. */
+  series: ContactSeries;
+  /** Requests from which the next provisional look is due: each time they have doubled. Not saved. */
   dueAt: number;
 }
 
@@ -66,44 +50,25 @@ interface SourceState extends EntityState {
   suspects: Map<Pair, Suspect>;
 }
 
-const sums = ["requests", "answered", "failed", "sourceBytes", "targetBytes", "packets"] as const;
-
 const codec: StateCodec<SourceState> = {
   create: () => ({ touched: false, pairs: new Map(), due: [], suspects: new Map() }),
   save(state, writer) {
     writer.u32(state.pairs.size);
-    for (const pair of state.pairs.values()) {
-      for (const word of pair.target) writer.u32(word);
-      writer.u32(pair.service);
-      writer.numbers(sums.map((name) => pair[name]));
-      writer.u32(pair.portsLow);
-      writer.u32(pair.portsHigh);
-      writer.words(pair.bins);
-      pair.ring.save(writer);
+    for (const { target, service, series } of state.pairs.values()) {
+      writer.words([...target, service]);
+      series.save(writer);
     }
   },
   load(reader) {
     const state = codec.create();
     for (let left = reader.u32(); left > 0; left--) {
-      const target = [reader.u32(), reader.u32(), reader.u32(), reader.u32()] as const;
-      const pair = emptyPair(target, reader.u32());
-      const saved = reader.numbers();
-      sums.forEach((name, i) => (pair[name] = saved[i]));
-      pair.portsLow = reader.u32();
-      pair.portsHigh = reader.u32();
-      pair.bins = reader.words();
-      pair.ring = StartRing.load(reader);
-      state.pairs.set(keyOf(Uint32Array.from(target), 0, pair.service), pair);
+      const [a, b, c, d, service] = reader.words();
+      const key = keyOf(Uint32Array.of(a, b, c, d), 0, service);
+      state.pairs.set(key, { target: [a, b, c, d], service, series: ContactSeries.load(reader), dueAt: 0 });
     }
     return state;
   },
 };
-
-function emptyPair(target: AddressWords, service: number): Pair {
-  const zero = { requests: 0, answered: 0, failed: 0, sourceBytes: 0, targetBytes: 0, packets: 0 };
-  const ports = { portsLow: 0, portsHigh: 0 };
-  return { target, service, ...zero, ...ports, bins: [0, 0, 0, 0, 0, 0], ring: new StartRing(), dueAt: 0 };
-}
 
 /** IPv4 with its service fits into the 53 bits of a number: 32 of address, 16 of port, 1 of protocol. */
 function keyOf(words: Uint32Array, index: number, service: number): number | string {
@@ -162,11 +127,11 @@ export const c2Beacon: Detector<C2BeaconSettings> = {
           const key = keyOf(addresses, target, service);
           let pair = source.pairs.get(key);
           if (!pair) {
-            pair = emptyPair(wordsAt(addresses, target), service);
+            pair = { target: wordsAt(addresses, target), service, series: new ContactSeries(), dueAt: 0 };
             source.pairs.set(key, pair);
           }
-          addContact(pair, pairs, i, entry.windowStartMs);
-          if (pair.requests >= Math.max(pair.dueAt, settings.contactsMin)) {
+          pair.series.add(pairs, i, entry.windowStartMs);
+          if (pair.series.requests >= Math.max(pair.dueAt, settings.contactsMin)) {
             pair.dueAt = Number.POSITIVE_INFINITY;
             source.due.push(pair);
             days.touch(entry);
@@ -197,24 +162,10 @@ export const c2Beacon: Detector<C2BeaconSettings> = {
   },
 };
 
-function addContact(pair: Pair, pairs: PairContacts, i: number, windowStartMs: number): void {
-  pair.requests += pairs.requests[i];
-  pair.answered += pairs.answered[i];
-  pair.failed += pairs.failed[i];
-  pair.sourceBytes += pairs.sourceBytes[i];
-  pair.targetBytes += pairs.targetBytes[i];
-  pair.packets += pairs.sourcePackets[i];
-  pair.portsLow |= pairs.sourcePortsLow[i];
-  pair.portsHigh |= pairs.sourcePortsHigh[i];
-  const bin = Math.floor((pairs.bucket[i] * bucketMs - windowStartMs) / binMs);
-  if (pairs.requests[i] > 0) pair.bins[Math.floor(bin / binsPerWord)] |= 1 << (bin % binsPerWord);
-  pair.ring.add(pairs, i, windowStartMs);
-}
-
 /** Looks at the given pairs of a source again. */
 function look(source: SourceState, pairs: Iterable<Pair>, settings: C2BeaconSettings): void {
   for (const pair of pairs) {
-    pair.dueAt = 2 * pair.requests;
+    pair.dueAt = 2 * pair.series.requests;
     const suspect = judgePair(pair, settings);
     if (suspect) source.suspects.set(pair, suspect);
     else source.suspects.delete(pair);
@@ -228,11 +179,7 @@ interface Suspect {
   pair: Pair;
   timing: Spread;
   size: Spread;
-  regular: boolean;
   reasons: Reason[];
-  unansweredShare: number;
-  binsActive: number;
-  longestRun: number;
   score: number;
 }
 
@@ -249,12 +196,15 @@ function byName(a: Pair, b: Pair): number {
 }
 
 /** Excluded by shape: slices of one connection, DNS and NTP. */
-function canBeacon(pair: Pair): boolean {
-  if (bitCount(pair.portsLow) + bitCount(pair.portsHigh) <= 3) return false;
-  const isNameOrTime = [dnsService, ntpService].includes(pair.service);
-  return !(isNameOrTime && pair.packets <= 2 * pair.requests && pair.sourceBytes <= smallRequestBytes * pair.requests);
+function canBeacon({ service, series }: Pair): boolean {
+  if (series.sourcePorts <= connectionPortsMax) return false;
+  const isSmall =
+    series.sourcePackets <= 2 * series.requests && series.sourceBytes <= smallRequestBytes * series.requests;
+  return !(isSmall && (service === dnsService || service === ntpService));
 }
 
+/** A connection has one source port; reconnecting now and then, it has a few. */
+const connectionPortsMax = 3;
 const dnsService = serviceOf(53, Protocol.Udp);
 const ntpService = serviceOf(123, Protocol.Udp);
 /** A DNS query or an NTP request fits, headers included; a tunnel's or an implant's seldom stays below. */
@@ -266,46 +216,39 @@ const commonPorts = new Set([
 ]);
 
 function judgePair(pair: Pair, settings: C2BeaconSettings): Suspect | undefined {
-  if (pair.requests < settings.contactsMin || !canBeacon(pair)) return undefined;
-  const { atMs, bytes } = pair.ring.starts();
-  const timing = spreadOf(
-    gapsOf(atMs).filter((gap) => gap > 0),
-    1,
-  );
+  const { series } = pair;
+  if (series.requests < settings.contactsMin || !canBeacon(pair)) return undefined;
+  const { atMs, bytes } = series.ring.starts();
+  const gaps = gapsOf(atMs).filter((gap) => gap > 0);
+  const timing = spreadOf(gaps, 1);
   const size = spreadOf(bytes, 0);
-  const uncommon = !commonPorts.has(servicePort(pair.service));
-  const unansweredShare = Math.min(1, pair.failed / pair.requests);
-  const { active, longestRun } = activity(pair.bins);
   const regular =
     timing.count >= settings.contactsMin / 2 &&
     timing.median >= Math.max(settings.gapMinMs, 5 * resolutionMs(atMs)) &&
     timing.score >= settings.timingScoreMin;
+  const reasons = reasonsOf(pair, regular, timing, size, settings);
+  if (!regular && reasons.length === 0) return undefined;
+  const regularity = regular ? (timing.score + size.score) / 2 : 0;
+  const persistence = reasons.includes("unanswered") ? series.unansweredShare : 0;
+  return { pair, timing, size, reasons, score: rounded(Math.max(regularity, persistence)) };
+}
+
+function reasonsOf(pair: Pair, regular: boolean, timing: Spread, size: Spread, settings: C2BeaconSettings): Reason[] {
+  const { series } = pair;
+  const { requests, unansweredShare } = series;
+  const { active, longestRun } = series.activity();
+  const uncommon = !commonPorts.has(servicePort(pair.service));
+  const uniform = size.score >= settings.sizeScoreMin || unansweredShare >= silentShareMin;
+  const fast = timing.median <= settings.fastGapMaxMs && requests >= settings.fastContactsMin;
+  const smallAnswers = series.targetBytes <= settings.answerBytesMax * requests;
+  const steady = longestRun >= settings.activeBinsMin && longestRun >= active / 2;
+  const unanswered =
+    unansweredShare >= settings.unansweredShareMin && requests >= settings.persistentContactsMin && steady;
   const reasons: Reason[] = [];
   if (uncommon && regular && active >= settings.activeBinsMin) reasons.push("uncommon_service");
-  const uniform = size.score >= settings.sizeScoreMin || unansweredShare >= silentShareMin;
-  if (
-    regular &&
-    uniform &&
-    timing.median <= settings.fastGapMaxMs &&
-    pair.requests >= settings.fastContactsMin &&
-    pair.targetBytes <= settings.answerBytesMax * pair.requests
-  ) {
-    reasons.push("fast_and_uniform");
-  }
-  if (
-    uncommon &&
-    unansweredShare >= settings.unansweredShareMin &&
-    pair.requests >= settings.persistentContactsMin &&
-    longestRun >= settings.activeBinsMin &&
-    longestRun >= active / 2
-  ) {
-    reasons.push("unanswered");
-  }
-  if (!regular && reasons.length === 0) return undefined;
-  const score = rounded(
-    Math.max(regular ? (timing.score + size.score) / 2 : 0, reasons.includes("unanswered") ? unansweredShare : 0),
-  );
-  return { pair, timing, size, regular, reasons, unansweredShare, binsActive: active, longestRun, score };
+  if (regular && uniform && fast && smallAnswers) reasons.push("fast_and_uniform");
+  if (uncommon && unanswered) reasons.push("unanswered");
+  return reasons;
 }
 
 /** Of the clock that stamped the starts: gaps of a few ticks look regular whatever made them. */
@@ -315,26 +258,6 @@ function resolutionMs(atMs: readonly number[]): number {
 
 /** From this share of unanswered contacts on, sizes say nothing: there was no exchange. */
 const silentShareMin = 0.9;
-
-/** How many bins were active, and how many of them in a row at most. */
-function activity(bins: readonly number[]): { active: number; longestRun: number } {
-  let active = 0;
-  let run = 0;
-  let longestRun = 0;
-  for (let bin = 0; bin < binsPerWord * binWords; bin++) {
-    const isActive = (bins[Math.floor(bin / binsPerWord)] & (1 << (bin % binsPerWord))) !== 0;
-    run = isActive ? run + 1 : 0;
-    if (isActive) active++;
-    if (run > longestRun) longestRun = run;
-  }
-  return { active, longestRun };
-}
-
-function bitCount(word: number): number {
-  let count = 0;
-  for (let rest = word >>> 0; rest !== 0; rest &= rest - 1) count++;
-  return count;
-}
 
 /** Low for regularity alone or a crowd of peers; medium with a reason, high with two. */
 function severityFor(suspects: readonly Suspect[], settings: C2BeaconSettings): Severity {
@@ -351,7 +274,8 @@ function findingOf(entry: Entry<SourceState>, suspects: readonly Suspect[], sett
   const periodS = rounded(timing.median / 1000);
   const crowd =
     severity === "low" && named.length > settings.peersOfOneSourceMax ? `, one of ${named.length} such peers` : "";
-  const answers = worst.unansweredShare > 0.5 ? `${Math.round(100 * worst.unansweredShare)} % unanswered` : "answered";
+  const { requests, unansweredShare } = pair.series;
+  const answers = unansweredShare > 0.5 ? `${Math.round(100 * unansweredShare)} % unanswered` : "answered";
   return {
     threat: "c2_beacon",
     detectorVersion: c2Beacon.version,
@@ -361,7 +285,7 @@ function findingOf(entry: Entry<SourceState>, suspects: readonly Suspect[], sett
     confidence: rounded(Math.min(1, timing.count / 32)),
     severity,
     techniques: worst.reasons.includes("uncommon_service") ? ["T1571", "T1071"] : ["T1071"],
-    summary: `${pair.requests} contacts to ${formatAddress(pair.target)} ${serviceName(pair.service)}, ${periodS} s apart in the median, ${answers}${crowd}`,
+    summary: `${requests} contacts to ${formatAddress(pair.target)} ${serviceName(pair.service)}, ${periodS} s apart in the median, ${answers}${crowd}`,
     peers: named.slice(0, peersMax).map((s) => ({
       address: formatAddress(s.pair.target),
       port: servicePort(s.pair.service),
@@ -376,13 +300,15 @@ function findingOf(entry: Entry<SourceState>, suspects: readonly Suspect[], sett
   };
 }
 
-function evidenceOf({ pair, timing, size, reasons, unansweredShare, binsActive, longestRun, score }: Suspect) {
+function evidenceOf({ pair, timing, size, reasons, score }: Suspect) {
+  const { requests, targetBytes, unansweredShare } = pair.series;
+  const { active, longestRun } = pair.series.activity();
   return {
     peer: formatAddress(pair.target),
     service: serviceName(pair.service),
     score,
     reasons,
-    contacts: pair.requests,
+    contacts: requests,
     contacts_timed: timing.count + 1,
     gap_median_ms: Math.round(timing.median),
     gap_deviation_ms: Math.round(timing.mad),
@@ -391,9 +317,9 @@ function evidenceOf({ pair, timing, size, reasons, unansweredShare, binsActive, 
     request_bytes_median: Math.round(size.median),
     request_bytes_deviation: Math.round(size.mad),
     size_score: rounded(size.score),
-    answer_bytes_mean: Math.round(pair.targetBytes / pair.requests),
+    answer_bytes_mean: Math.round(targetBytes / requests),
     unanswered_share: rounded(unansweredShare),
-    ten_minutes_active: binsActive,
+    ten_minutes_active: active,
     ten_minutes_longest_run: longestRun,
   };
 }

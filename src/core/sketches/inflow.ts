@@ -1,5 +1,6 @@
 import { sourcesKept } from "../flow/contacts.ts";
 import type { StateReader, StateWriter } from "../slots/state-bytes.ts";
+import { bitCount } from "./bit-count.ts";
 import { BottomK } from "./bottom-k.ts";
 
 /** Sums of one minute, by their place in a row. Sets are of 64 bits, in two words. */
@@ -102,10 +103,4 @@ export class Inflow {
     }
     return inflow;
   }
-}
-
-function bitCount(word: number): number {
-  let count = 0;
-  for (let rest = word >>> 0; rest !== 0; rest &= rest - 1) count++;
-  return count;
 }
