@@ -38,6 +38,7 @@ function report({
   wall_flows_per_s,
   core_flows_per_s,
   ratio_percent,
+  state,
   latency,
 }: BenchResult): string {
   const cells = (spread: Spread, digits: number) =>
@@ -69,6 +70,7 @@ function report({
     "",
     `end to end ÷ gunzip and parse: ${cells(ratio_percent, 1).join(" / ")} % (median / min / max; wanted ≥ 20)`,
     `end to end: ${thousands(core_flows_per_s)} flows/s on one core; on the clock ${whole(wall_flows_per_s).join(" / ")} flows/s`,
+    `state: ${thousands(state.bytes_per_entity)} bytes per entity (${thousands(state.entities)} of them, ${thousands(state.flows)} flows)`,
     `latency at ${thousands(latency.flows_per_s)} flows/s, ${latency.batches} batches of ${thousands(latency.flows_per_batch)}: p50 ${latency.p50_ms.toFixed(1)} ms, p99 ${latency.p99_ms.toFixed(1)} ms (wanted ≤ 1,000)`,
     `with an attack in them: ${latency.attacks_stored} of ${latency.attacks} answered with stored verdicts, p99 ${latency.attack_p99_ms.toFixed(1)} ms`,
   ].join("\n");

@@ -9,6 +9,7 @@ import { fastVpc, office } from "../support/generate.ts";
 import { cpuMs, workerdPids } from "./cpu.ts";
 import { asFastAsPossible, atRate, Poster } from "./load.ts";
 import { inAllFormats } from "./render.ts";
+import { stateSize, type StateSize } from "./state.ts";
 
 export interface BenchOptions {
   seed: number;
@@ -35,6 +36,7 @@ export interface BenchResult extends BenchOptions {
   core_flows_per_s: number;
   /** Speed of end to end in percent of that of gunzip and parse: what a round gives, their median. */
   ratio_percent: Spread;
+  state: StateSize;
   latency: {
     batches: number;
     flows_per_batch: number;
@@ -70,7 +72,8 @@ export async function runBench(options: BenchOptions, say: (text: string) => voi
       const figures = await interleave(options, { weir, weirPid, alone: new Poster(alone.url, "", 1), alonePid }, say);
       say("latency at half the load");
       const latency = await latencies(options, weir.url, weir.keys["latency"], figures.wall_flows_per_s.median / 2);
-      return { ...options, parse_flows_per_s: parse, ...figures, latency };
+      const state = stateSize(makeLogs(options, 0), internal);
+      return { ...options, parse_flows_per_s: parse, ...figures, state, latency };
     } finally {
       await alone.dispose();
     }
@@ -98,11 +101,15 @@ async function parseSpeeds({ seed, rounds: count }: BenchOptions): Promise<{ [fo
 }
 
 /** The bodies of one round, a minute of event time each, as an interface's records come; rounds follow each other. */
-function makeBodies({ seed, bodies }: BenchOptions, round: number): Uint8Array[] {
+function makeBodies(options: BenchOptions, round: number): Uint8Array[] {
+  return makeLogs(options, round).map((log) => gzip(Buffer.from(log)));
+}
+
+function makeLogs({ seed, bodies }: BenchOptions, round: number): string[] {
   return Array.from({ length: bodies }, (_, i) => {
     const minute = round * bodies + i;
     const from = startMs + minute * 60_000;
-    return gzip(Buffer.from(fastVpc({ seed: seed + minute, flows: flowsPerBody, startMs: from, spanMs: 60_000 })));
+    return fastVpc({ seed: seed + minute, flows: flowsPerBody, startMs: from, spanMs: 60_000 });
   });
 }
 
