@@ -8,7 +8,7 @@ import { evaluateCapture, type CaptureRun } from "./evaluate.ts";
 import { Failure } from "./failure.ts";
 import { startLocalWorker } from "./local-worker.ts";
 import { score } from "./score.ts";
-import { readTruth, type Truth } from "./truth.ts";
+import { readTruth, type CaptureTruth, type Truth } from "./truth.ts";
 
 export const evaluate = command({
   meta: { name: "eval", description: "Score what Weir finds in labelled captures" },
@@ -49,12 +49,15 @@ function chosen(truth: Truth, parts: string[] | undefined): Truth {
  */
 const latenessAllowanceS = 86_400;
 
+/** Without a word about them, the home networks are the private ones, as for any tenant. */
+function networksOf({ internal }: CaptureTruth): { internal?: string[] } {
+  return internal ? { internal } : {};
+}
+
 /** Every capture is a tenant of its own. */
 async function runCaptures(folder: string, truth: Truth): Promise<{ [capture: string]: CaptureRun }> {
   const names = Object.keys(truth);
-  const tenants = Object.fromEntries(
-    names.map((name, i) => [`capture-${i}`, { internal: truth[name].internal ?? [] }]),
-  );
+  const tenants = Object.fromEntries(names.map((name, i) => [`capture-${i}`, networksOf(truth[name])]));
   const worker = await startLocalWorker({ tenants, latenessAllowanceS });
   const runs: { [capture: string]: CaptureRun } = {};
   try {

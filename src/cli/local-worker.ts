@@ -13,8 +13,8 @@ export interface LocalWorker {
 }
 
 export interface LocalWorkerOptions {
-  /** The internal networks of each tenant. */
-  tenants: { [tenant: string]: { internal: string[] } };
+  /** The internal networks of each tenant; private ones unless told. */
+  tenants: { [tenant: string]: { internal?: string[] } };
   /** How late a record may come, in seconds; the Worker's own default unless told. */
   latenessAllowanceS?: number;
   /** 0, which is the default: any free one. */
