@@ -1,6 +1,5 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { threats as weirThreats } from "../core/verdict.ts";
 import { Client } from "./client.ts";
 import { command } from "./command.ts";
 import { reportJson, reportText, type EvalReport } from "./eval-report.ts";
@@ -20,7 +19,7 @@ export const evaluate = command({
       valueHint: "dir",
     },
     only: { type: "string", description: "Captures whose names contain one of these, by commas" },
-    threats: { type: "string", default: weirThreats.join(","), description: "Threats that count" },
+    threats: { type: "string", description: "Threats that count; all of the truth unless told", valueHint: "a,b" },
     findings: { type: "string", description: "Write the findings to this file", valueHint: "file" },
     list: { type: "boolean", description: "Name what was missed and falsely raised" },
     json: { type: "boolean", description: "The result as JSON" },
@@ -31,7 +30,7 @@ export const evaluate = command({
     const findings = Object.fromEntries(Object.entries(runs).map(([name, run]) => [name, run.findings]));
     if (args.findings !== undefined) writeFileSync(args.findings, `${JSON.stringify(findings, null, 1)}\n`);
     const sizes = Object.fromEntries(Object.entries(runs).map(([name, run]) => [name, run.size]));
-    const report: EvalReport = { score: score(truth, findings, sizes, args.threats.split(",")), runs };
+    const report: EvalReport = { score: score(truth, findings, sizes, args.threats?.split(",")), runs };
     console.log(args.json ? JSON.stringify(reportJson(report), null, 1) : reportText(report, args.list === true));
   },
 });
