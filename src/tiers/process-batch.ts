@@ -85,7 +85,7 @@ export async function processBatch(parts: ProcessParts, incoming: IncomingBatch)
     case "conflict":
       return { reason: "idempotency_conflict", idempotency_key: idempotencyKey ?? "" };
     case "duplicate":
-      return answer({ accepted: 0, duplicate: counts.accepted });
+      return answer({ accepted: 0, rejected: 0, skipped: 0, duplicate: counts.received, rejects: [] });
     case "applied": {
       const { late, verdicts, decidedAtMs } = result;
       const told = await storeVerdicts(parts, { tenant, verdicts, receivedAtMs, decidedAtMs }, storeWaitMs);

@@ -1,11 +1,12 @@
 import { formatAddress } from "../flow/address.ts";
 import { bucketMs, type Contacts } from "../flow/contacts.ts";
+import { Protocol } from "../flow/flow-batch.ts";
 import { protocolName, serviceName, serviceOf, servicePort, serviceProtocol } from "../flow/protocols.ts";
 import type { BottomK } from "../sketches/bottom-k.ts";
 import { Column, Inflow } from "../sketches/inflow.ts";
 import { EntityWindows, type EntityState, type Entry, type StateCodec } from "../slots/entity-windows.ts";
 import { peersMax, type Finding, type Peer } from "../verdict.ts";
-import { probePacketsMax, type Detector, type Opinion, type SlotDetector } from "./detector.ts";
+import { probeBytesMax, probePacketsMax, type Detector, type Opinion, type SlotDetector } from "./detector.ts";
 import { rounded, scoreOf, severityOf } from "./scoring.ts";
 
 export interface DdosSettings {
@@ -60,8 +61,9 @@ const codec: StateCodec<FloodState> = {
  * many sources. The worst minute of the hour speaks for it. Floods that leave our networks are seen at their target.
  * Bounds: per target and hour 60 rows of ten numbers and 64 sources of 28 bytes; the number of sources is that of the
  * hour, exact up to 64 and ±13 % beyond.
- * Misses: floods below the thresholds (no baseline yet); floods of requests that are all answered and small; carpet
- * bombing, where each host stays below.
+ * Misses: floods below the thresholds (no baseline yet); floods of requests that are mostly answered; floods of name
+ * lookups in logs that show one direction, but for their volume; carpet bombing, where each host stays below. In a log
+ * that shows replies only, a busy host looks reflected upon.
  * Source: the thresholds on packets and bits are FastNetMon's defaults; the share of half-open connections after
  * Wang, Zhang, Shin, Detecting SYN Flooding Attacks, INFOCOM 2002; service ports of reflectors: US-CERT TA14-017A.
  */
@@ -113,23 +115,27 @@ function minuteOf(bucket: number): number {
   return Math.floor((bucket * bucketMs) / minuteMs);
 }
 
+const dnsService = serviceOf(53, Protocol.Udp);
+
 /** What a target's port received from its sources. */
-function addRequests(state: FloodState, { targets, addresses, addressHash }: Contacts, i: number): void {
+function addRequests(state: FloodState, { targets, addresses, addressHash, internal }: Contacts, i: number): void {
   const inflow = (state.direct ??= new Inflow());
   const row = inflow.row(minuteOf(targets.bucket[i]));
   const service = serviceOf(targets.port[i], targets.protocol[i]);
-  const [requests, answered, failed] = [targets.requests[i], targets.answered[i], targets.failed[i]];
+  const [answered, failed] = [targets.answered[i], targets.failed[i]];
+  // Of name lookups only known outcomes count: in a log that shows one side, every busy name server looks flooded.
+  const requests = service === dnsService ? Math.min(targets.requests[i], answered + failed) : targets.requests[i];
   inflow.add(row, requests, answered, failed, targets.minutePackets[i], targets.minuteBytes[i]);
   inflow.addPort(row, targets.port[i]);
   const end = targets.sourcesAt[i] + targets.sourceCount[i];
   for (let s = targets.sourcesAt[i]; s < end; s++) {
     const source = targets.sources[s];
-    inflow.addOther(row, addressHash[source], addresses, source, service);
+    inflow.addOther(row, addressHash[source], addresses, source, service, internal[source]);
   }
 }
 
 /** What a nominal source received, in records that show no request, from one target; and what it had asked for. */
-function addReplies(state: FloodState, { pairs, addresses, addressHash }: Contacts, i: number): void {
+function addReplies(state: FloodState, { pairs, addresses, addressHash, internal }: Contacts, i: number): void {
   const inflow = (state.reflected ??= new Inflow());
   const row = inflow.row(minuteOf(pairs.bucket[i]));
   const replies = pairs.replies[i];
@@ -140,7 +146,8 @@ function addReplies(state: FloodState, { pairs, addresses, addressHash }: Contac
   const target = pairs.target[i];
   inflow.add(row, replies, pairs.requests[i], 0, pairs.minuteTargetPackets[i], pairs.minuteTargetBytes[i]);
   inflow.addPort(row, pairs.port[i]);
-  inflow.addOther(row, addressHash[target], addresses, target, serviceOf(pairs.port[i], pairs.protocol[i]));
+  const service = serviceOf(pairs.port[i], pairs.protocol[i]);
+  inflow.addOther(row, addressHash[target], addresses, target, service, internal[target]);
 }
 
 type Kind = "unanswered" | "reflection" | "volume";
@@ -186,7 +193,7 @@ function isWorse(a: Excess, b: Excess): boolean {
 function judgeRequests(inflow: Inflow, row: number, settings: DdosSettings): Excess | undefined {
   const answered = inflow.get(row, Column.Answered);
   const lost = unanswered(inflow, row);
-  const isFlood = lost >= settings.unansweredMin && lost >= 4 * answered && !looksLikeScan(inflow, row);
+  const isFlood = lost >= settings.unansweredMin && lost >= answered && !looksLikeScan(inflow, row);
   if (isFlood)
     return { kind: "unanswered", unit: "flows", value: lost, threshold: settings.unansweredMin, inflow, row };
   const isOneSided = answered * 2 < inflow.get(row, Column.Flows);
@@ -224,11 +231,23 @@ function unanswered(inflow: Inflow, row: number): number {
   return failed + (inflow.get(row, Column.Packets) <= fewPackets * flows ? unknown / 2 : 0);
 }
 
-/** Few sources, many ports, few packets each. Of 64 bits, 40 are set by about 63 random ports. */
+/** Few sources, many ports, little in each. Of 64 bits, 40 are set by about 63 random ports. */
 function looksLikeScan(inflow: Inflow, row: number): boolean {
   const manyPorts = inflow.bits(row, Column.PortsLow) >= 40;
   const fewSources = inflow.bits(row, Column.OthersLow) < 10;
-  return manyPorts && fewSources && inflow.get(row, Column.Packets) <= probePacketsMax * inflow.get(row, Column.Flows);
+  const flows = inflow.get(row, Column.Flows);
+  const isSmall =
+    inflow.get(row, Column.Packets) <= probePacketsMax * flows &&
+    inflow.get(row, Column.Bytes) <= probeBytesMax * flows;
+  return manyPorts && fewSources && isSmall;
+}
+
+/** Our own clients that cannot reach one of our own servers retry by the thousand: more must come to alarm anyone. */
+const ownClientsFactor = 10;
+
+function allInternal(others: BottomK): boolean {
+  for (let i = 0; i < others.size; i++) if (others.flags(i) === 0) return false;
+  return true;
 }
 
 function findingOf(entry: Entry<FloodState>, worst: Excess, minutesOver: number, settings: DdosSettings): Finding {
@@ -239,6 +258,7 @@ function findingOf(entry: Entry<FloodState>, worst: Excess, minutesOver: number,
   const sources = others.count();
   const service = mostFrequentService(others);
   const outbound = !entry.state.internal;
+  const isOurOwn = entry.state.internal && allInternal(others);
   const about = others.isExact ? "" : "about ";
   const who = `${about}${sources} source${sources === 1 ? "" : "s"}`;
   const what = {
@@ -254,14 +274,16 @@ function findingOf(entry: Entry<FloodState>, worst: Excess, minutesOver: number,
     window: { startMs: entry.windowStartMs, endMs: entry.windowStartMs + hourMs },
     score: rounded(scoreOf(value, threshold)),
     confidence: rounded(kind === "unanswered" ? 0.5 + (0.5 * known) / flows : 0.8),
-    severity: severityOf(value, threshold, sources >= settings.sourcesMin ? 1 : 0),
+    severity: isOurOwn
+      ? severityOf(value, ownClientsFactor * threshold)
+      : severityOf(value, threshold, sources >= settings.sourcesMin ? 1 : 0),
     techniques: [kind === "reflection" ? "T1498.002" : "T1498.001", "T1498"],
     summary: `${what}, from ${who}, on ${serviceName(service)}`,
     peers: peersOf(others),
     peerCount: sources,
     evidence: {
       kind,
-      direction: outbound ? "outbound" : "inbound",
+      direction: isOurOwn ? "internal" : outbound ? "outbound" : "inbound",
       unit: `${unit}_per_minute`,
       value: Math.round(value),
       threshold,

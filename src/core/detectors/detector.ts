@@ -42,5 +42,6 @@ export interface Detector<Settings extends object = object> {
   create(settings: Readonly<Settings>, saved?: StateReader): SlotDetector;
 }
 
-/** Packets per record up to which an unanswered attempt may be a probe: retries of a SYN, a few datagrams; not a flood. */
+/** Packets and bytes per record up to which an attempt may be a probe; a flood's records hold more. */
 export const probePacketsMax = 10;
+export const probeBytesMax = 600;

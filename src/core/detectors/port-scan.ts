@@ -1,12 +1,12 @@
 import { formatAddress, isGroupAddress } from "../flow/address.ts";
-import { sourcesKept } from "../flow/contacts.ts";
+import { sourcesKept, type PairContacts } from "../flow/contacts.ts";
 import { Protocol } from "../flow/flow-batch.ts";
 import { hashService } from "../flow/keyed-hash.ts";
 import { protocolName, serviceName, serviceOf, servicePort, serviceProtocol } from "../flow/protocols.ts";
 import { BottomK } from "../sketches/bottom-k.ts";
 import { EntityWindows, type EntityState, type Entry, type StateCodec } from "../slots/entity-windows.ts";
 import { peersMax, type Finding, type Peer } from "../verdict.ts";
-import { probePacketsMax, type Detector, type Opinion, type SlotDetector } from "./detector.ts";
+import { probeBytesMax, probePacketsMax, type Detector, type Opinion, type SlotDetector } from "./detector.ts";
 import { rounded, scoreOf, severityOf } from "./scoring.ts";
 
 export interface PortScanSettings {
@@ -73,8 +73,9 @@ const codec: StateCodec<ScanState> = {
  * them, and 99 is asked for. Then the failed ports of one target, or failed targets of one port, must reach a
  * threshold. Where the log shows no outcomes, plain distinct counts must reach a multiple of it.
  * Bounds: 64 attempts of 28 bytes per source and window; counts are exact up to 64 and ±13 % beyond.
- * Misses: scans slower than the day's threshold, or spread over many sources; scans of open ports only; several
- * hosts behind one address look like one.
+ * Misses: scans slower than the day's threshold, cut in two by midnight (UTC), or spread over many sources; scans of
+ * open ports only; small scans by a source that talks to thousands of others; several hosts behind one address look
+ * like one.
  * Source: Jung, Paxson, Berger, Balakrishnan, Fast Portscan Detection Using Sequential Hypothesis Testing, IEEE S&P
  * 2004 (θ0 = 0.8, θ1 = 0.2, α = 0.01, β = 0.99); thresholds after Zeek's scan script (15 ports) and simple-scan (25
  * hosts from outside).
@@ -103,9 +104,7 @@ export const portScan: Detector<PortScanSettings> = {
         for (const i of indexes) {
           const target = pairs.target[i];
           if (isGroupAddress(addresses, target)) continue;
-          // TCP without an answer sends SYNs and no more; a datagram flood is no series of probes.
-          const isSmall = pairs.sourcePackets[i] <= probePacketsMax * pairs.requests[i];
-          const isProbe = pairs.requests[i] > 0 && (isSmall || pairs.protocol[i] === Protocol.Tcp);
+          const isProbe = pairs.requests[i] > 0 && mayBeProbe(pairs, i);
           const flags =
             (isProbe ? Attempt.Sent : 0) |
             (pairs.failed[i] > 0 ? Attempt.Failed : 0) |
@@ -156,6 +155,21 @@ export const portScan: Detector<PortScanSettings> = {
   },
 };
 
+/**
+ * TCP without an answer sends SYNs and no more. A flood of datagrams is no series of probes, nor is a name lookup of
+ * which the log shows no outcome: resolvers ask thousands of servers.
+ */
+function mayBeProbe(pairs: PairContacts, i: number): boolean {
+  if (pairs.protocol[i] === Protocol.Tcp) return true;
+  const isSmall =
+    pairs.sourcePackets[i] <= probePacketsMax * pairs.requests[i] &&
+    pairs.sourceBytes[i] <= probeBytesMax * pairs.requests[i];
+  const isLookup = pairs.protocol[i] === Protocol.Udp && pairs.port[i] === dnsPort;
+  return isSmall && !(isLookup && pairs.failed[i] === 0);
+}
+
+const dnsPort = 53;
+
 /** ln 99 / ln 4, rounded up: by so many the failed attempts, as sampled, must exceed the answered ones. */
 const netFailuresMin = 4;
 
@@ -191,12 +205,15 @@ function judgeSource(entry: Entry<ScanState>, slow: boolean, settings: PortScanS
   const portsMin = slow ? settings.slowPortsMin : settings.portsMin;
   const targetsFast = internal ? settings.localTargetsMin : settings.remoteTargetsMin;
   const targetsMin = slow ? settings.slowTargetsMin : targetsFast;
-  const isVertical = weight(vertical, settings.unknownFactor) * scale >= portsMin;
-  const isHorizontal = weight(horizontal, settings.unknownFactor) * scale >= targetsMin;
+  // The test is on attempts that were seen, not on what they are scaled up to.
+  const reaches = (group: Group, threshold: number) => {
+    const lost = weight(group, settings.unknownFactor);
+    return lost * scale >= threshold && lost - group.answered >= netFailuresMin;
+  };
+  const isVertical = reaches(vertical, portsMin);
+  const isHorizontal = reaches(horizontal, targetsMin);
   if (!isVertical && !isHorizontal) return undefined;
-  const group = isVertical ? vertical : horizontal;
   const threshold = isVertical ? portsMin : targetsMin;
-  if (weight(group, settings.unknownFactor) - group.answered < netFailuresMin) return undefined;
   return findingOf(entry, slow, { isVertical, isHorizontal, vertical, horizontal, all, scale, threshold }, settings);
 }
 

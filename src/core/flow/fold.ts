@@ -62,7 +62,7 @@ class PairFold {
     const isReply = sourcePackets === 0 && targetPackets > 0;
     const outcome = batch.outcome[row] as Outcome;
     if (hasFailed(batch, row, outcome, isReply)) pairs.failed[contact]++;
-    else if (outcome === Outcome.Answered || targetPackets > 0) pairs.answered[contact]++;
+    else if (outcome === Outcome.Answered || targetPackets > 0 || wentOn(batch, row)) pairs.answered[contact]++;
     pairs.sourceBytes[contact] += batch.sourceBytes[row];
     pairs.targetBytes[contact] += batch.targetBytes[row];
     pairs.sourcePackets[contact] += sourcePackets;
@@ -157,6 +157,21 @@ class PairFold {
     pairs.startBytes[at] = bytes;
     if (count < startsMax) pairs.startCount[contact] = count + 1;
   }
+}
+
+/** SYNs that a stack sends before it gives up: Linux's 7 are the most among the common ones. */
+const synPacketsMax = 7;
+
+/** Of a connection, a source sends at least a SYN, its acknowledgement and a request. */
+const exchangePacketsMin = 3;
+
+/** A TCP source that goes on to acknowledge, or sends more than SYNs, was answered, though the log shows one side. */
+function wentOn(batch: FlowBatch, row: number): boolean {
+  if (batch.protocol[row] !== Protocol.Tcp) return false;
+  const flags = batch.tcpFlags[row];
+  const packets = batch.sourcePackets[row];
+  const acknowledged = (flags & Tcp.Ack) !== 0 && (flags & (Tcp.Syn | Tcp.Psh)) !== 0;
+  return (acknowledged && packets >= exchangePacketsMin) || packets > synPacketsMax;
 }
 
 /** IP header + TCP header without options: a reset carries no more, a SYN+ACK nearly always does. */

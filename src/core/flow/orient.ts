@@ -17,7 +17,8 @@ function initiatorOf(batch: FlowBatch, row: number): Initiator {
   const proved = batch.initiator[row] as Initiator;
   if (proved !== Initiator.Unknown) return proved;
   const flags = batch.tcpFlags[row];
-  if (flags & Tcp.Syn) return flags & Tcp.Ack && onlySyn(flags) ? Initiator.Target : Initiator.Source;
+  if (flags & Tcp.Syn && !(flags & Tcp.Ack)) return Initiator.Source;
+  if (flags & Tcp.Syn && isHandshakeOnly(flags)) return Initiator.Target;
   if (protocol === Protocol.Udp && amplifiers.has(batch.sourcePort[row]) && !amplifiers.has(batch.targetPort[row])) {
     return Initiator.Target;
   }
@@ -32,8 +33,11 @@ const amplifiers = new Set([
   17, 19, 53, 111, 123, 137, 161, 389, 520, 1900, 3283, 3702, 5353, 5683, 10001, 11211, 27015, 37810, 47808,
 ]);
 
-/** SYN+ACK and nothing that belongs to a whole connection: the second packet of a handshake, alone. */
-function onlySyn(flags: number): boolean {
+/**
+ * Of a SYN+ACK: the second packet of a handshake, alone. With flags of a whole connection it may be either side, since
+ * NetFlow unites the flags of all packets.
+ */
+function isHandshakeOnly(flags: number): boolean {
   return (flags & (Tcp.Fin | Tcp.Psh | Tcp.Rst)) === 0;
 }
 

@@ -77,9 +77,10 @@ export class Inflow {
     this.#rows[row * width + (port & 32 ? Column.PortsHigh : Column.PortsLow)] |= 1 << (port & 31);
   }
 
-  addOther(row: number, hash: number, addresses: Uint32Array, index: number, service: number): void {
+  /** `internal` is 1 for one of the tenant's own, and the flag of the sample. */
+  addOther(row: number, hash: number, addresses: Uint32Array, index: number, service: number, internal: number): void {
     this.#rows[row * width + (hash & 32 ? Column.OthersHigh : Column.OthersLow)] |= 1 << (hash & 31);
-    this.others.add(hash, addresses, index, service, 0);
+    this.others.add(hash, addresses, index, service, internal);
   }
 
   /** How many bits of the set that begins at `column` are set; of n random members, 64 (1 − e^(−n/64)). */

@@ -46,6 +46,53 @@ describe("raises an alert about", () => {
       [`port_scan ${inside}`],
     ],
     [
+      "SSH tried on 5,000 hosts in half an hour",
+      times(5000, (i) => ({
+        source: outside,
+        target: `10.1.${i >> 8}.${i & 255}`,
+        targetPort: 22,
+        startMs: at(i * 360),
+        ...silent,
+      })),
+      [`port_scan ${outside}`],
+    ],
+    [
+      "SMB tried on 400 hosts by one of ours that also talks to 1,500 others",
+      times(1900, (i) => ({
+        source: inside,
+        target: i < 400 ? `10.1.${i >> 8}.${i & 255}` : `203.0.${i >> 8}.${i & 255}`,
+        targetPort: i < 400 ? 445 : 443,
+        startMs: at(i * 600),
+        ...(i < 400 ? silent : {}),
+      })),
+      [`port_scan ${inside}`],
+    ],
+    [
+      "a SYN flood through which a third as many clients are served",
+      times(8000, (i) => ({
+        source: `198.18.${i >> 8}.${i & 255}`,
+        target: inside,
+        targetPort: 443,
+        startMs: at(i * 7),
+        durationMs: 0,
+        ...(i % 4 === 0 ? {} : silent),
+      })),
+      [`ddos ${inside}`],
+    ],
+    [
+      "a UDP flood by one of ours on random ports of one host",
+      times(6000, (i) => ({
+        source: inside,
+        target: outside,
+        targetPort: (i * 7919) % 65_536,
+        protocol: Protocol.Udp,
+        startMs: at(i * 10),
+        ...silent,
+        sourceBytes: 1400,
+      })),
+      [`ddos ${outside}`],
+    ],
+    [
       "an ICMP sweep of 100 hosts, of which ten answer",
       times(100, (i) => ({
         source: inside,
@@ -143,6 +190,54 @@ describe("is silent about", () => {
         ...unknown,
         sourcePackets: 12,
         sourceBytes: 4000,
+      })),
+    ],
+    [
+      "servers whose NetFlow shows both halves with the flags of all packets",
+      times(1400, (i) => ({
+        source: i % 2 ? inside : outside,
+        sourcePort: i % 2 ? 443 : 40_000 + i,
+        target: i % 2 ? outside : inside,
+        targetPort: i % 2 ? 40_000 + i - 1 : 443,
+        startMs: at(i * 500),
+        ...unknown,
+        tcpFlags: Tcp.Syn | Tcp.Ack | Tcp.Psh | Tcp.Fin,
+        sourcePackets: 9,
+      })),
+    ],
+    [
+      "a client of 400 web sites in a log that shows only what goes out",
+      times(800, (i) => ({
+        source: inside,
+        target: `203.0.${(i % 400) >> 8}.${i % 256}`,
+        targetPort: 443,
+        startMs: at(i * 2000),
+        ...unknown,
+        sourcePackets: 12,
+        sourceBytes: 3000,
+      })),
+    ],
+    [
+      "a name server in a log that shows only what comes in",
+      times(4000, (i) => ({
+        source: `198.18.${i % 12}.${i % 250}`,
+        target: inside,
+        targetPort: 53,
+        protocol: Protocol.Udp,
+        startMs: at(i * 15),
+        ...unknown,
+        sourcePackets: 1,
+        sourceBytes: 70,
+      })),
+    ],
+    [
+      "a dead server that 200 clients of ours retry every five seconds",
+      times(24_000, (i) => ({
+        source: `10.0.2.${i % 200}`,
+        target: inside,
+        targetPort: 3306,
+        startMs: at(i * 25),
+        ...silent,
       })),
     ],
     [
