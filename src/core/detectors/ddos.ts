@@ -63,7 +63,7 @@ const codec: StateCodec<FloodState> = {
  * hour, exact up to 64 and ±13 % beyond.
  * Misses: floods below the thresholds (no baseline yet); floods of requests that are mostly answered; floods of name
  * lookups in logs that show one direction, but for their volume; carpet bombing, where each host stays below. In a log
- * that shows replies only, a busy host looks reflected upon.
+ * that shows one direction only, a busy host of short exchanges looks flooded, or reflected upon.
  * Source: the thresholds on packets and bits are FastNetMon's defaults; the share of half-open connections after
  * Wang, Zhang, Shin, Detecting SYN Flooding Attacks, INFOCOM 2002; service ports of reflectors: US-CERT TA14-017A.
  */

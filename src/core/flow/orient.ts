@@ -22,8 +22,12 @@ function initiatorOf(batch: FlowBatch, row: number): Initiator {
   if (protocol === Protocol.Udp && amplifiers.has(batch.sourcePort[row]) && !amplifiers.has(batch.targetPort[row])) {
     return Initiator.Target;
   }
-  return batch.sourcePort[row] < batch.targetPort[row] ? Initiator.Target : Initiator.Source;
+  const sourcePort = batch.sourcePort[row];
+  return sourcePort < batch.targetPort[row] && sourcePort < ephemeralPortMin ? Initiator.Target : Initiator.Source;
 }
+
+/** Where Linux takes a client's port from; others begin higher. Between two of these, the log's order is as good. */
+const ephemeralPortMin = 32_768;
 
 /**
  * UDP services that answer with more than they are asked: what comes from their ports is a reply, wanted or not,

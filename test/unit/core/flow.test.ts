@@ -74,6 +74,7 @@ describe("orient", () => {
       { ...unknown, protocol: Protocol.Udp, sourcePort: 11_211, targetPort: 80 },
       "203.0.113.1:80 11211",
     ],
+    ["keeps two ephemeral ports", { ...unknown, sourcePort: 40_000, targetPort: 50_000 }, "10.0.0.1:40000 50000"],
     ["keeps equal ports", { ...unknown, sourcePort: 5060, targetPort: 5060 }, "10.0.0.1:5060 5060"],
     [
       "believes a SYN before the ports",
