@@ -37,7 +37,7 @@ export function ingestRoutes(deps: ApiDeps): Hono<ApiEnv> {
       const encoding = encodingOf(c.req.header("Content-Encoding"));
       if (!encoding) {
         const named = c.req.header("Content-Encoding") ?? "";
-        return problem(c, { reason: "unsupported_encoding", encoding: named, known: encodings });
+        return problem(c, { reason: "unsupported_encoding", encoding: named, known: [...encodings, "x-gzip"] });
       }
       const idempotencyKey = c.req.header("Idempotency-Key");
       if (idempotencyKey !== undefined && !isIdempotencyKey(idempotencyKey)) return badIdempotencyKey(c);

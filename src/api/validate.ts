@@ -7,10 +7,14 @@ import { problem, type ParameterError } from "./problem.ts";
 export function query<Schema extends v.GenericSchema<Record<string, unknown>, unknown>>(schema: Schema) {
   return validator<Schema, "query", ApiEnv, string>("query", schema, (result, c) => {
     if (result.success) return undefined;
-    const errors = result.error.map((issue): ParameterError => ({
-      parameter: v.getDotPath(issue as v.BaseIssue<unknown>)?.split(".")[0] ?? "",
-      detail: issue.message,
-    }));
+    const errors = result.error.map((issue) => errorOf(issue as v.BaseIssue<unknown>));
     return problem(c, { reason: "invalid_parameters", errors });
   });
+}
+
+function errorOf({ type, expected, path, message }: v.BaseIssue<unknown>): ParameterError {
+  const key = path?.[0].key;
+  const parameter = typeof key === "string" ? key : "";
+  const isUnknown = type === "strict_object" && expected === "never";
+  return { parameter, detail: isUnknown ? `there is no parameter ${parameter}` : message };
 }

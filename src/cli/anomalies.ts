@@ -32,8 +32,7 @@ export const anomalies = command({
       until: timeOf("until", args.until),
     };
     const client = connect(args);
-    // Newest first from the server; the newest stands nearest to the prompt.
-    const found = (await client.anomalies(query, limit)).toReversed();
+    const found = await client.anomalies(query, limit);
     if (!args.follow) {
       console.log(args.json ? JSON.stringify({ anomalies: found }, null, 1) : anomalyTable(found));
       return;
@@ -42,7 +41,8 @@ export const anomalies = command({
       if (args.json) for (const anomaly of some) console.log(JSON.stringify(anomaly));
       else for (const anomaly of some) console.log(cells(anomaly).join("  "));
     };
-    show(found);
+    // What follows is newer still.
+    show(found.toReversed());
     for (let after = newest(found, 0); ;) {
       await sleep(followEveryMs);
       const more = await client.anomalies({ ...query, after });
@@ -62,11 +62,18 @@ function timeOf(name: string, text: string | undefined): string | undefined {
   return text;
 }
 
-function cells({ decided_at, severity, threat, entity, summary, state }: StoredAnomaly): string[] {
-  return [decided_at, severity, threat, entity, summary, state];
+function cells({ window, severity, threat, entity, summary, state }: StoredAnomaly): string[] {
+  return [windowText(window), severity, threat, entity, summary, state];
+}
+
+/** `2026-11-22 17:00–18:00`; the date of the end only if it is another one. */
+function windowText({ start, end }: StoredAnomaly["window"]): string {
+  const [startText, endText] = [start, end].map((time) => time.slice(0, 16).replace("T", " "));
+  const isSameDay = startText.slice(0, 10) === endText.slice(0, 10);
+  return `${startText}–${isSameDay ? endText.slice(11) : endText}`;
 }
 
 function anomalyTable(found: StoredAnomaly[]): string {
   if (found.length === 0) return "Nothing was found.";
-  return table(["when", "severity", "threat", "entity", "summary", "state"], found.map(cells));
+  return table(["window (UTC)", "severity", "threat", "entity", "summary", "state"], found.map(cells));
 }

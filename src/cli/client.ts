@@ -142,7 +142,7 @@ function retryAfterSeconds(response: Response): number | undefined {
 }
 
 /** A problem document as a sentence. */
-async function problemOf(response: Response): Promise<string> {
+export async function problemOf(response: Response): Promise<string> {
   try {
     const { title, detail, limit, known, errors, setting } = (await response.json()) as Record<string, any>;
     const more = [

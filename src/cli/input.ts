@@ -3,6 +3,7 @@ import { stat } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import { PassThrough, type Duplex, type Readable } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
+import { Failure } from "./failure.ts";
 
 export interface Input {
   name: string;
@@ -25,10 +26,11 @@ export async function openInput(path: string): Promise<Input> {
       yield chunk;
     }
   }
-  return { name: isStdin ? "standard input" : path, chunks: inflated(counted()), bytesTotal, bytesRead: () => read };
+  const name = isStdin ? "standard input" : path;
+  return { name, chunks: inflated(name, counted()), bytesTotal, bytesRead: () => read };
 }
 
-async function* inflated(source: AsyncGenerator<Buffer>): AsyncGenerator<Uint8Array> {
+async function* inflated(name: string, source: AsyncGenerator<Buffer>): AsyncGenerator<Uint8Array> {
   const head: Buffer[] = [];
   for (let bytes = 0; bytes < 4;) {
     const { value, done } = await source.next();
@@ -49,8 +51,16 @@ async function* inflated(source: AsyncGenerator<Buffer>): AsyncGenerator<Uint8Ar
   const done = pipeline(all, decoder, out);
   // Whoever reads `out` meets the error there; this only keeps it from being unhandled.
   done.catch(() => {});
-  yield* out;
-  await done;
+  try {
+    yield* out;
+    await done;
+  } catch (error) {
+    throw isOfDecoder(error) ? new Failure(`The compressed data of ${name} is cut short or corrupt.`) : error;
+  }
+}
+
+function isOfDecoder(error: unknown): boolean {
+  return /^(Z|ZSTD)_/.test((error as NodeJS.ErrnoException).code ?? "");
 }
 
 function decoderFor(head: Buffer): Duplex | undefined {

@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { unstable_splitSqlQuery } from "wrangler";
+import { problemOf } from "./client.ts";
+import { Failure } from "./failure.ts";
 import { newKey, newMasterKey } from "./keys.ts";
 import { projectRoot } from "./local-key.ts";
 import { startWorkerd } from "./workerd.ts";
@@ -34,11 +36,19 @@ export async function startLocalWorker(options: LocalWorkerOptions): Promise<Loc
   const { url, miniflare, dispose } = await startWorkerd(join(projectRoot, "wrangler.toml"), variables, port);
   try {
     await migrate(await miniflare.getD1Database("DB"));
+    await checkHealth(url);
     return { url, keys: Object.fromEntries(keys.map((key) => [key.entry.tenant, key.bearer])), dispose };
   } catch (error) {
     await dispose();
     throw error;
   }
+}
+
+/** A Weir with a bad setting asks its clients to come again later, and they would wait for minutes. */
+async function checkHealth(url: string): Promise<void> {
+  const response = await fetch(`${url}/healthz`);
+  if (!response.ok) throw new Failure(`The local Weir does not work: ${await problemOf(response)}`);
+  await response.body?.cancel();
 }
 
 async function migrate(database: { prepare(sql: string): { run(): Promise<unknown> } }): Promise<void> {

@@ -7,6 +7,8 @@ export class Progress {
   readonly #isTerminal = process.stderr.isTTY;
   readonly #startMs = performance.now();
   #shownMs = -Infinity;
+  /** What was not shown yet. */
+  #latest: { bytes: number; count: number } | undefined;
 
   /** `total`: bytes to come, 0 if unknown. */
   constructor(total: number, unit: string) {
@@ -16,7 +18,9 @@ export class Progress {
 
   show(bytes: number, count: number): void {
     const nowMs = performance.now();
+    this.#latest = { bytes, count };
     if (nowMs - this.#shownMs < (this.#isTerminal ? 100 : 5000)) return;
+    this.#latest = undefined;
     this.#shownMs = nowMs;
     this.#write(bytes, count);
   }
@@ -43,7 +47,9 @@ export class Progress {
     process.stderr.write(this.#isTerminal ? `\r\u001B[K${text}` : `${text}\n`);
   }
 
+  /** Takes the bar away, or writes the line of the end. */
   end(): void {
     if (this.#isTerminal) process.stderr.write("\r\u001B[K");
+    else if (this.#latest) this.#write(this.#latest.bytes, this.#latest.count);
   }
 }

@@ -1,5 +1,5 @@
 import { FlowBatch } from "../core/flow/flow-batch.ts";
-import type { FormatOptions, Reject } from "../core/formats/format.ts";
+import type { Format, FormatOptions, Reject } from "../core/formats/format.ts";
 import { formatById, formats } from "../core/formats/index.ts";
 import { RecordReader } from "../core/formats/record-reader.ts";
 import { Failure } from "./failure.ts";
@@ -20,8 +20,7 @@ export async function readLog(
   { format, ...options }: { format: string } & FormatOptions,
   onRows: (batch: FlowBatch) => void,
 ): Promise<LogSummary> {
-  const known = format === "auto" ? "auto" : formatById(format);
-  if (known === undefined) throw new Failure(`--format takes auto, ${formatNames()}, not ${format}.`, 2);
+  const known = formatNamed(format);
   const batch = new FlowBatch();
   const reader = new RecordReader({ format: known, options, batch, recordsMax: Infinity, latestEndMs: Infinity });
   const give = () => {
@@ -36,6 +35,13 @@ export async function readLog(
   give();
   if (reader.failure) throw new Failure(`Its format is none that Weir knows: name one of ${formatNames()}.`);
   return { format: reader.format?.id ?? format, ...summary };
+}
+
+/** The format that `--format` names. */
+export function formatNamed(name: string): Format | "auto" {
+  const known = name === "auto" ? "auto" : formatById(name);
+  if (known === undefined) throw new Failure(`--format takes auto, ${formatNames()}, not ${name}.`, 2);
+  return known;
 }
 
 function formatNames(): string {

@@ -7,7 +7,7 @@ import { Failure } from "./failure.ts";
 import { openInput } from "./input.ts";
 import { detailText } from "./parse.ts";
 import { Progress } from "./progress.ts";
-import { readLog } from "./read-log.ts";
+import { formatNamed, readLog } from "./read-log.ts";
 import { thousands } from "./table.ts";
 
 const rejectsShownMax = 20;
@@ -25,6 +25,7 @@ export const send = command({
   },
   async run({ args }) {
     const records = wholeNumber("batch", args.batch, 1, 200_000);
+    formatNamed(args.format);
     const speed = oneOf("speed", args.speed, ["realtime", "max"]);
     let progress: Progress | undefined;
     const client = connect(args, (reason, seconds) => progress?.note(`${reason} Waiting ${seconds} s.`));
@@ -33,7 +34,7 @@ export const send = command({
     const startMs = performance.now();
     for (const path of args._) {
       const input = await openInput(path);
-      progress = new Progress(input.bytesTotal, "records");
+      progress = new Progress(input.bytesTotal, args._.length > 1 ? `records of ${path}` : "records");
       const pace = speed === "realtime" ? new Pace(args.format) : undefined;
       let sent = 0;
       for await (const batch of batches(input.chunks, records)) {
@@ -50,10 +51,19 @@ export const send = command({
     console.log(
       `${parts.join(", ")}; verdicts ${verdicts.size}; ${seconds.toFixed(1)} s, ${thousands(balance.received / seconds)} records/s`,
     );
+    if (balance.late > 0) process.stderr.write(`${lateText(balance.late)}\n`);
     if (args.strict && balance.rejected > 0)
       throw new Failure(`${balance.rejected} of ${balance.received} records were rejected.`, 3);
   },
 });
+
+function lateText(late: number): string {
+  return (
+    `late ${thousands(late)}: these records end further than the allowance below the newest that their slot has seen, ` +
+    "so they were not learnt. " +
+    "Send logs in order of time, raise LATENESS_ALLOWANCE_S, or use weir eval or another tenant for old captures."
+  );
+}
 
 let rejectsShown = 0;
 

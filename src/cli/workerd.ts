@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
-import { unstable_getMiniflareWorkerOptions } from "wrangler";
+import { unstable_getMiniflareWorkerOptions, unstable_readConfig } from "wrangler";
 import { Failure } from "./failure.ts";
 import { projectRoot } from "./local-key.ts";
 
@@ -22,14 +22,20 @@ export interface Workerd {
   dispose: () => Promise<void>;
 }
 
-/** Builds the Worker of a wrangler.toml as a deployment would, and runs it in `workerd`, with a state of its own. */
+/**
+ * Builds the Worker of a wrangler.toml as a deployment would, and runs it in `workerd`, with a state of its own.
+ * `variables` are all that it gets: neither `.dev.vars` nor the environment add to them.
+ */
 export async function startWorkerd(config: string, variables: { [name: string]: string }, port = 0): Promise<Workerd> {
   Object.assign(process.env, offline);
-  const worker = unstable_getMiniflareWorkerOptions(config).workerOptions;
   const folder = mkdtempSync(join(tmpdir(), "weir-"));
   const removeFolder = () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   // Miniflare ends the process on Ctrl-C before anyone can dispose of anything.
   process.once("exit", removeFolder);
+  // Wrangler reads the variables that stand beside the configuration: beside this one there are none.
+  const userConfigPath = join(folder, "wrangler.toml");
+  const settings = { ...unstable_readConfig({ config }), userConfigPath };
+  const worker = unstable_getMiniflareWorkerOptions(settings).workerOptions;
   const script = await bundle(config, join(folder, "worker")).catch((error: unknown) => {
     removeFolder();
     throw error;
@@ -39,7 +45,7 @@ export async function startWorkerd(config: string, variables: { [name: string]: 
       ...worker,
       name: "worker",
       ...script,
-      bindings: { ...(worker["bindings"] as object), ...variables },
+      bindings: variables,
       // Requests go to the Worker itself, not through Miniflare's entry, which costs 1 ms each.
       unsafeDirectSockets: [{ host: "127.0.0.1", port }],
       host: "127.0.0.1",

@@ -10,7 +10,7 @@ export type Rejection =
   | { reason: "malformed"; detail: string }
   | { reason: "line_too_long"; limit_bytes: number }
   | { reason: "invalid_utf8" }
-  | { reason: "future"; end: string; limit_ms: number };
+  | { reason: "future"; end: string; latest: string };
 
 /** A rejection, and the line of the body, counted from 1, on which its record begins. */
 export type Reject = Rejection & { line: number };

@@ -137,8 +137,8 @@ export class RecordReader implements RecordSink {
     const endMs = batch.endMs[row];
     if (endMs > this.#latestEndMs) {
       batch.length = row;
-      const end = new Date(endMs).toISOString();
-      return this.#reject({ reason: "future", end, limit_ms: this.#latestEndMs }, line);
+      const [end, latest] = [endMs, this.#latestEndMs].map((ms) => new Date(ms).toISOString());
+      return this.#reject({ reason: "future", end, latest }, line);
     }
     if (!this.#receive()) {
       batch.length = row;

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { run } from "../../../src/cli/weir.ts";
 
@@ -37,6 +38,7 @@ describe("weir", () => {
     [["parse", good, good]],
     [["parse", good, "--colour"]],
     [["parse", good, "--format", "csv"]],
+    [["send", good, "--format", "csv"]],
     [["send", good, "--batch", "many"]],
     [["send", good, "--batch="]],
     [["send", good, "--speed", "slow"]],
@@ -52,6 +54,22 @@ describe("weir", () => {
   it("answers 1 where it failed", async () => {
     expect(await run(["parse", join(folder, "none.log")])).toBe(1);
     expect(errors).toBe(`weir: There is no file ${join(folder, "none.log")}.\n`);
+  });
+
+  it.each([
+    ["gz", gzipSync],
+    ["zst", zstdCompressSync],
+  ])("names a .%s that is cut short or corrupt", async (ending, compress) => {
+    const compressed = compress(Buffer.from(line.repeat(100)));
+    const corrupt = Buffer.from(compressed);
+    corrupt.fill(0xff, 10, 40);
+    for (const bytes of [compressed.subarray(0, -9), corrupt]) {
+      const file = join(folder, `broken.log.${ending}`);
+      writeFileSync(file, bytes);
+      errors = "";
+      expect(await run(["parse", file])).toBe(1);
+      expect(errors).toBe(`weir: The compressed data of ${file} is cut short or corrupt.\n`);
+    }
   });
 
   it("answers 3 to rejected records only under --strict", async () => {

@@ -62,7 +62,7 @@ describe("the balance", () => {
     });
     expect(rows).toHaveLength(1);
     expect(balance.rejects).toEqual([
-      { reason: "future", end: "2023-11-14T22:14:21.000Z", limit_ms: 1_700_000_060_000, line: 2 },
+      { reason: "future", end: "2023-11-14T22:14:21.000Z", latest: "2023-11-14T22:14:20.000Z", line: 2 },
     ]);
   });
 
