@@ -17,10 +17,13 @@ export interface C2BeaconSettings {
   sizeScoreMin: number;
   /** Median gap below which contacts are one burst, such as a page load, not a beacon. */
   gapMinMs: number;
-  /** Median gap up to which regular contacts count as fast: few benign programs open connection after connection. */
-  fastGapMaxMs: number;
-  /** Contacts from which a fast beacon is taken seriously. */
-  fastContactsMin: number;
+  /**
+   * Median gap up to which uniform contacts look like an implant's sleep: by default most sleep for 5 to 60 seconds.
+   * Higher finds sleepier ones, and the pollers of every fleet.
+   */
+  sleepMaxMs: number;
+  /** Contacts from which a uniform exchange is taken seriously. */
+  uniformContactsMin: number;
   /** Mean answer up to which a pair exchanges messages rather than fetches content. */
   answerBytesMax: number;
   /** Share of contacts without an answer, and number of contacts, that make a persistent call to a dead or dying host. */
@@ -85,8 +88,8 @@ function keyOf(words: Uint32Array, index: number, service: number): number | str
  * Method: per source and UTC day, for each external (target, port), the latest 64 contacts. Timing and sizes are
  * regular if their gaps and bytes have little skew (Bowley) and little deviation from the median (MAD). Most regular
  * traffic is benign, so regularity alone is `low`; `medium` needs a second reason: a service that clients do not
- * usually poll, contacts in quick succession with small answers of one size, or calls that go on although they are
- * not answered. A source with many such peers talks to a crowd and stays `low`.
+ * usually poll, contacts up to two minutes apart with requests of one size and small answers, or calls that go on
+ * although they are not answered. A source with many such peers talks to a crowd and stays `low`.
  * Bounds: per pair 64 starts of 12 bytes, a bit per ten minutes, sums.
  * Misses: fewer than `contactsMin` contacts a day; beacons inside one long connection; slow beacons on common
  * ports, which look like update checks; peer-to-peer bots.
@@ -102,8 +105,8 @@ export const c2Beacon: Detector<C2BeaconSettings> = {
     timingScoreMin: 0.8,
     sizeScoreMin: 0.9,
     gapMinMs: 1000,
-    fastGapMaxMs: 120_000,
-    fastContactsMin: 30,
+    sleepMaxMs: 120_000,
+    uniformContactsMin: 30,
     answerBytesMax: 16_384,
     unansweredShareMin: 0.4,
     persistentContactsMin: 50,
@@ -173,7 +176,7 @@ function look(source: SourceState, pairs: Iterable<Pair>, settings: C2BeaconSett
 }
 
 /** Why a regular or persistent pair is more than that. */
-type Reason = "uncommon_service" | "fast_and_uniform" | "unanswered";
+type Reason = "uncommon_service" | "uniform_exchange" | "unanswered";
 
 interface Suspect {
   pair: Pair;
@@ -239,14 +242,14 @@ function reasonsOf(pair: Pair, regular: boolean, timing: Spread, size: Spread, s
   const { active, longestRun } = series.activity();
   const uncommon = !commonPorts.has(servicePort(pair.service));
   const uniform = size.score >= settings.sizeScoreMin || unansweredShare >= silentShareMin;
-  const fast = timing.median <= settings.fastGapMaxMs && requests >= settings.fastContactsMin;
+  const sleeping = timing.median <= settings.sleepMaxMs && requests >= settings.uniformContactsMin;
   const smallAnswers = series.targetBytes <= settings.answerBytesMax * requests;
   const steady = longestRun >= settings.activeBinsMin && longestRun >= active / 2;
   const unanswered =
     unansweredShare >= settings.unansweredShareMin && requests >= settings.persistentContactsMin && steady;
   const reasons: Reason[] = [];
   if (uncommon && regular && active >= settings.activeBinsMin) reasons.push("uncommon_service");
-  if (regular && uniform && fast && smallAnswers) reasons.push("fast_and_uniform");
+  if (regular && uniform && sleeping && smallAnswers) reasons.push("uniform_exchange");
   if (uncommon && unanswered) reasons.push("unanswered");
   return reasons;
 }
