@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
-import { readConfig } from "../src/config.ts";
+import { consoleLog, readConfig, systemClock } from "../src/config.ts";
 import { detectors } from "../src/core/detectors/index.ts";
-import { Shard } from "../src/core/slots/shard.ts";
+import { Shard, type ShardOptions } from "../src/core/slots/shard.ts";
 import { StateReader, StateWriter } from "../src/core/slots/state-bytes.ts";
 import { tenantKeys } from "../src/security/tenant-keys.ts";
 import { BatchLedger, type AppliedBatch } from "./batch-ledger.ts";
@@ -28,10 +28,24 @@ export class EntityShard extends DurableObject<Env> implements EntityShardRpc {
     const name = ctx.id.name!;
     const tenant = name.slice(0, name.lastIndexOf("/"));
     this.#snapshot = new SnapshotStore(ctx.storage, tenantKeys(config.masterKey, tenant).seal, name);
-    const saved = this.#snapshot.read();
-    const reader = saved && new StateReader(saved);
-    this.#batches = new BatchLedger(reader && (JSON.parse(reader.text()) as [string, AppliedBatch][]));
-    this.#shard = new Shard({ detectors, allowanceMs: config.allowanceMs, owns: () => true }, reader && reader.block());
+    const options = { detectors, allowanceMs: config.allowanceMs, owns: () => true };
+    const { batches, shard } = this.#restore(options) ?? { batches: new BatchLedger(), shard: new Shard(options) };
+    this.#batches = batches;
+    this.#shard = shard;
+  }
+
+  /** What the snapshot holds. One that cannot be read is reported, and the shard learns anew. */
+  #restore(options: ShardOptions): { batches: BatchLedger; shard: Shard } | undefined {
+    try {
+      const saved = this.#snapshot.read();
+      if (!saved) return undefined;
+      const reader = new StateReader(saved);
+      const batches = new BatchLedger(JSON.parse(reader.text()) as [string, AppliedBatch][]);
+      return { batches, shard: new Shard(options, reader.block()) };
+    } catch (error) {
+      consoleLog({ level: "error", message: "snapshot set aside", shard: this.ctx.id.name, detail: String(error) });
+      return undefined;
+    }
   }
 
   async apply(request: ApplyRequest): Promise<ApplyResult> {
@@ -41,13 +55,13 @@ export class EntityShard extends DurableObject<Env> implements EntityShardRpc {
     const { verdicts, late } = this.#shard.apply(contacts);
     this.#batches.add(batchKey, { digest: bodyDigest, receivedAtMs });
     await this.#scheduleSnapshot();
-    return { status: "applied", late, verdicts, decidedAtMs: Date.now() };
+    return { status: "applied", late, verdicts, decidedAtMs: systemClock.nowMs() };
   }
 
   async end(): Promise<EndResult> {
     const verdicts = this.#shard.end();
     await this.#scheduleSnapshot();
-    return { verdicts, decidedAtMs: Date.now() };
+    return { verdicts, decidedAtMs: systemClock.nowMs() };
   }
 
   override alarm(): void {
@@ -61,6 +75,6 @@ export class EntityShard extends DurableObject<Env> implements EntityShardRpc {
   async #scheduleSnapshot(): Promise<void> {
     if (this.#snapshotDue) return;
     this.#snapshotDue = true;
-    await this.ctx.storage.setAlarm(Date.now() + snapshotDelayMs);
+    await this.ctx.storage.setAlarm(systemClock.nowMs() + snapshotDelayMs);
   }
 }

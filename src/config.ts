@@ -8,8 +8,12 @@ export interface Clock {
   nowMs(): number;
 }
 
+export const systemClock: Clock = { nowMs: () => Date.now() };
+
 /** Takes one event as one JSON object: a lower-case message, ids and counts, never a payload. */
 export type Log = (event: { level: "info" | "warn" | "error"; message: string; [field: string]: unknown }) => void;
+
+export const consoleLog: Log = (event) => console[event.level](JSON.stringify(event));
 
 /** Everything that an operator can set. Read once; nothing else reads variables of the environment. */
 export interface Config {

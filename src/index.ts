@@ -3,14 +3,11 @@ import type { Hono } from "hono";
 import { createApp } from "./api/app.ts";
 import type { ApiEnv } from "./api/deps.ts";
 import { problemResponse } from "./api/problem.ts";
-import { ConfigError, readConfig, type Clock, type Log } from "./config.ts";
+import { ConfigError, consoleLog, readConfig, systemClock } from "./config.ts";
 import { keyring } from "./security/tenant-keys.ts";
 import { d1AnomalyStore } from "./storage/d1-anomaly-store.ts";
 
 export { EntityShard } from "../durable-objects/entity-shard.ts";
-
-const clock: Clock = { nowMs: () => Date.now() };
-const log: Log = (event) => console[event.level](JSON.stringify(event));
 
 /** Wires the platform into the parts. */
 function appOf(env: Env): Hono<ApiEnv> {
@@ -18,11 +15,11 @@ function appOf(env: Env): Hono<ApiEnv> {
   const keysOf = keyring(config.masterKey);
   return createApp({
     config,
-    clock,
-    log,
+    clock: systemClock,
+    log: consoleLog,
     keysOf,
     shardOf: (tenant) => env.ENTITY_SHARD.get(env.ENTITY_SHARD.idFromName(`${tenant}/0`)),
-    anomalies: d1AnomalyStore({ db: env.DB, sealOf: (tenant) => keysOf(tenant).seal, clock }),
+    anomalies: d1AnomalyStore({ db: env.DB, sealOf: (tenant) => keysOf(tenant).seal, clock: systemClock }),
     waitUntil,
   });
 }
@@ -38,7 +35,7 @@ export default {
       if (!(error instanceof ConfigError)) throw error;
       const { setting, detail } = error;
       const requestId = crypto.randomUUID();
-      log({ level: "error", message: "bad configuration", request_id: requestId, setting, detail });
+      consoleLog({ level: "error", message: "bad configuration", request_id: requestId, setting, detail });
       return problemResponse({ reason: "misconfigured", setting, detail }, requestId);
     }
     return app.fetch(request, env, ctx);

@@ -49,6 +49,15 @@ describe("EntityShard", () => {
     expect(await shard.apply({ ...request("a", probes(1, 9)), bodyDigest: "other" })).toEqual({ status: "conflict" });
   });
 
+  it("starts anew where the snapshot was tampered with", async () => {
+    const shard = shardOf("acme/3");
+    await shard.apply(request("a", probes(1, 9)));
+    await runDurableObjectAlarm(shard);
+    await runInDurableObject(shard, (_, { storage }) => void storage.sql.exec("UPDATE snapshot SET sealed = x'01'"));
+    await evictDurableObject(shard);
+    expect(await shard.apply(request("a", probes(1, 9)))).toMatchObject({ status: "applied", verdicts: [] });
+  });
+
   it("writes nothing readable", async () => {
     const shard = shardOf("acme/2");
     await shard.apply(request("a", probes(1, 40)));
