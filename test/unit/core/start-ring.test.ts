@@ -59,6 +59,13 @@ describe("StartRing", () => {
     );
   });
 
+  it("keeps the start of a flow older than its window through saving", () => {
+    const long = { source: "10.0.0.1", target: "203.0.113.1", targetPort: 443, startMs: traceStartMs - 90_000 };
+    const writer = new StateWriter();
+    ringOf([[{ ...long, durationMs: 100_000, sourceBytes: 7 }]]).save(writer);
+    expect(StartRing.load(new StateReader(writer.bytes())).starts()).toEqual({ atMs: [-90_000], bytes: [7] });
+  });
+
   it("remembers what it dropped when it is restored", () => {
     fc.assert(
       fc.property(flows, fc.nat(250), (list, cut) => {
