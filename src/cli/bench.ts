@@ -6,7 +6,7 @@ export const bench = command({
   meta: { name: "bench", description: "Measure parsing, the way end to end, and latency" },
   args: {
     seed: { type: "string", default: "1", description: "Seed of the traffic" },
-    rounds: { type: "string", default: "5", description: "Rounds that count" },
+    rounds: { type: "string", default: "7", description: "Rounds that count" },
     bodies: { type: "string", default: "40", description: "Bodies of 5,000 flows in a round" },
     json: { type: "boolean", description: "The result as JSON" },
   },

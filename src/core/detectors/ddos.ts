@@ -203,11 +203,13 @@ function judgeRequests(inflow: Inflow, row: number, settings: DdosSettings): Exc
 function judgeReplies(inflow: Inflow, row: number, settings: DdosSettings): Excess | undefined {
   const [flows, asked] = [inflow.get(row, Column.Flows), inflow.get(row, Column.Answered)];
   const threshold = settings.unsolicitedMin;
+  const isOneSided = asked * 4 < flows;
+  if (flows - asked < threshold && !isOneSided) return undefined;
   if (inflow.bits(row, Column.OthersLow) < settings.sourcesMin) return undefined;
   if (flows - asked >= threshold) {
     return { kind: "reflection", unit: "flows", value: flows - asked, threshold, inflow, row };
   }
-  return asked * 4 < flows ? volume("reflection", inflow, row, settings) : undefined;
+  return volume("reflection", inflow, row, settings);
 }
 
 function volume(kind: Kind, inflow: Inflow, row: number, settings: DdosSettings): Excess | undefined {
