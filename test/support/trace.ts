@@ -177,6 +177,21 @@ export function sampleTrace(seed: number): TraceFlow[] {
       ...reply,
     });
   }
+  // What is small and what is large, asked and answered, falls into the same contacts.
+  for (let host = 1; host <= 50; host++) {
+    const probe = { source: "198.51.100.8", target: `10.0.8.${host}`, targetPort: 5000, protocol: Protocol.Udp };
+    const startMs = at(35 + host / 20);
+    flows.push({ ...probe, startMs, ...failed, sourcePackets: 5, sourceBytes: 100 });
+    flows.push({ ...probe, startMs: startMs + 20, ...failed, sourcePackets: 90, sourceBytes: 90_000 });
+  }
+  const lookup = { target: "10.0.0.82", targetPort: 53, protocol: Protocol.Udp, outcome: Outcome.Unknown };
+  for (let i = 0; i < 1800; i++) {
+    const source = `198.19.${i >> 8}.${i & 255}`;
+    const startMs = at(60 + i / 2000);
+    flows.push({ ...lookup, source, startMs, sourcePackets: 1, sourceBytes: 70, targetPackets: 0 });
+    if (i % 3 === 0) flows.push({ ...lookup, source, startMs, sourcePackets: 0, sourceBytes: 0, targetPackets: 1 });
+    if (i % 3 === 1) flows.push({ ...lookup, source, startMs: startMs + 10, ...failed });
+  }
   for (let i = 0; i < 80; i++) {
     const beacon = {
       source: "10.0.0.20",

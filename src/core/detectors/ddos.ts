@@ -1,12 +1,12 @@
 import { formatAddress } from "../flow/address.ts";
-import { bucketMs, type Contacts } from "../flow/contacts.ts";
+import { bucketMs, probeBytesMax, probePacketsMax, type Contacts } from "../flow/contacts.ts";
 import { Protocol } from "../flow/flow-batch.ts";
 import { protocolName, serviceName, serviceOf, servicePort, serviceProtocol } from "../flow/protocols.ts";
 import type { BottomK } from "../sketches/bottom-k.ts";
 import { Column, Inflow } from "../sketches/inflow.ts";
 import { EntityWindows, type EntityState, type Entry, type StateCodec } from "../slots/entity-windows.ts";
 import { peersMax, type Finding, type Peer } from "../verdict.ts";
-import { probeBytesMax, probePacketsMax, type Detector, type Opinion, type SlotDetector } from "./detector.ts";
+import type { Detector, Opinion, SlotDetector } from "./detector.ts";
 import { rounded, scoreOf, severityOf } from "./scoring.ts";
 
 export interface DdosSettings {
@@ -124,7 +124,7 @@ function addRequests(state: FloodState, { targets, addresses, addressHash, inter
   const service = serviceOf(targets.port[i], targets.protocol[i]);
   const [answered, failed] = [targets.answered[i], targets.failed[i]];
   // Of name lookups only known outcomes count: in a log that shows one side, every busy name server looks flooded.
-  const requests = service === dnsService ? Math.min(targets.requests[i], answered + failed) : targets.requests[i];
+  const requests = service === dnsService ? answered + failed : targets.requests[i];
   inflow.add(row, requests, answered, failed, targets.minutePackets[i], targets.minuteBytes[i]);
   inflow.addPort(row, targets.port[i]);
   const end = targets.sourcesAt[i] + targets.sourceCount[i];

@@ -41,7 +41,3 @@ export interface Detector<Settings extends object = object> {
   readonly defaults: Readonly<Settings>;
   create(settings: Readonly<Settings>, saved?: StateReader): SlotDetector;
 }
-
-/** Packets and bytes per record up to which an attempt may be a probe; a flood's records hold more. */
-export const probePacketsMax = 10;
-export const probeBytesMax = 600;

@@ -1,12 +1,12 @@
 import { formatAddress, isGroupAddress } from "../flow/address.ts";
-import { sourcesKept, type PairContacts } from "../flow/contacts.ts";
+import { sourcesKept } from "../flow/contacts.ts";
 import { Protocol } from "../flow/flow-batch.ts";
 import { hashService } from "../flow/keyed-hash.ts";
 import { protocolName, serviceName, serviceOf, servicePort, serviceProtocol } from "../flow/protocols.ts";
 import { BottomK } from "../sketches/bottom-k.ts";
 import { EntityWindows, type EntityState, type Entry, type StateCodec } from "../slots/entity-windows.ts";
 import { peersMax, type Finding, type Peer } from "../verdict.ts";
-import { probeBytesMax, probePacketsMax, type Detector, type Opinion, type SlotDetector } from "./detector.ts";
+import type { Detector, Opinion, SlotDetector } from "./detector.ts";
 import { rounded, scoreOf, severityOf } from "./scoring.ts";
 
 export interface PortScanSettings {
@@ -104,9 +104,8 @@ export const portScan: Detector<PortScanSettings> = {
         for (const i of indexes) {
           const target = pairs.target[i];
           if (isGroupAddress(addresses, target)) continue;
-          const isProbe = pairs.requests[i] > 0 && mayBeProbe(pairs, i);
           const flags =
-            (isProbe ? Attempt.Sent : 0) |
+            (pairs.probes[i] > 0 ? Attempt.Sent : 0) |
             (pairs.failed[i] > 0 ? Attempt.Failed : 0) |
             (pairs.answered[i] > 0 ? Attempt.Answered : 0);
           const service = serviceOf(pairs.port[i], pairs.protocol[i]);
@@ -155,20 +154,14 @@ export const portScan: Detector<PortScanSettings> = {
   },
 };
 
-/**
- * TCP without an answer sends SYNs and no more. A flood of datagrams is no series of probes, nor is a name lookup of
- * which the log shows no outcome: resolvers ask thousands of servers.
- */
-function mayBeProbe(pairs: PairContacts, i: number): boolean {
-  if (pairs.protocol[i] === Protocol.Tcp) return true;
-  const isSmall =
-    pairs.sourcePackets[i] <= probePacketsMax * pairs.requests[i] &&
-    pairs.sourceBytes[i] <= probeBytesMax * pairs.requests[i];
-  const isLookup = pairs.protocol[i] === Protocol.Udp && pairs.port[i] === dnsPort;
-  return isSmall && !(isLookup && pairs.failed[i] === 0);
-}
+const dnsService = serviceOf(53, Protocol.Udp);
 
-const dnsPort = 53;
+/** Whether element `i` was an attempt. Name lookups of unknown outcome are none: resolvers ask thousands of servers. */
+function isAttempt(attempts: BottomK, i: number): boolean {
+  const flags = attempts.flags(i);
+  const isUnknown = (flags & (Attempt.Failed | Attempt.Answered)) === 0;
+  return (flags & Attempt.Sent) !== 0 && !(isUnknown && attempts.label(i) === dnsService);
+}
 
 /** ln 99 / ln 4, rounded up: by so many the failed attempts, as sampled, must exceed the answered ones. */
 const netFailuresMin = 4;
@@ -193,8 +186,8 @@ function judgeSource(entry: Entry<ScanState>, slow: boolean, settings: PortScanS
   const byService = new Map<number, Group>();
   const all: Group = { at: 0, failed: 0, unknown: 0, answered: 0 };
   for (let i = 0; i < attempts.size; i++) {
+    if (!isAttempt(attempts, i)) continue;
     const flags = attempts.flags(i);
-    if ((flags & Attempt.Sent) === 0) continue;
     count(all, flags);
     count(groupOf(byTarget, attempts.firstWithAddress(i), i), flags);
     count(groupOf(byService, attempts.label(i), i), flags);
@@ -222,7 +215,7 @@ function lostAttempts(attempts: BottomK, unknownFactor: number): number {
   let lost = 0;
   for (let i = 0; i < attempts.size; i++) {
     const flags = attempts.flags(i);
-    if ((flags & Attempt.Sent) === 0 || (flags & Attempt.Answered) !== 0) continue;
+    if (!isAttempt(attempts, i) || (flags & Attempt.Answered) !== 0) continue;
     lost += flags & Attempt.Failed ? 1 : 1 / unknownFactor;
   }
   return lost;
@@ -309,7 +302,7 @@ function findingOf(entry: Entry<ScanState>, slow: boolean, judged: Judgement, se
 function sentTargets(attempts: BottomK): number[] {
   const targets: number[] = [];
   for (let i = 0; i < attempts.size; i++) {
-    if (attempts.flags(i) & Attempt.Sent) targets.push(attempts.firstWithAddress(i));
+    if (isAttempt(attempts, i)) targets.push(attempts.firstWithAddress(i));
   }
   return targets;
 }
@@ -318,7 +311,7 @@ function sentTargets(attempts: BottomK): number[] {
 function peersOf(attempts: BottomK, vertical: Group | undefined): Peer[] {
   const perTarget = new Map<number, { at: number; count: number }>();
   for (let i = 0; i < attempts.size; i++) {
-    if ((attempts.flags(i) & Attempt.Sent) === 0) continue;
+    if (!isAttempt(attempts, i)) continue;
     const first = attempts.firstWithAddress(i);
     const seen = perTarget.get(first);
     if (seen) seen.count++;
@@ -337,7 +330,7 @@ function peersOf(attempts: BottomK, vertical: Group | undefined): Peer[] {
 function topServices(attempts: BottomK): { service: string; targets: number }[] {
   const counts = new Map<number, number>();
   for (let i = 0; i < attempts.size; i++) {
-    if (attempts.flags(i) & Attempt.Sent) counts.set(attempts.label(i), (counts.get(attempts.label(i)) ?? 0) + 1);
+    if (isAttempt(attempts, i)) counts.set(attempts.label(i), (counts.get(attempts.label(i)) ?? 0) + 1);
   }
   return [...counts]
     .sort(([s, a], [t, b]) => b - a || s - t)

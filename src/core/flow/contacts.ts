@@ -29,6 +29,8 @@ export interface PairContacts {
   /** Records in which the source sent, and those in which only the target did. */
   requests: Uint32Array<ArrayBuffer>;
   replies: Uint32Array<ArrayBuffer>;
+  /** Of the requests, those so small that they may be a scan's: TCP of any size, datagrams within `probe…Max`. */
+  probes: Uint32Array<ArrayBuffer>;
   /** Records that show an answer, and records that show its lack: unanswered, refused, blocked. */
   answered: Uint32Array<ArrayBuffer>;
   failed: Uint32Array<ArrayBuffer>;
@@ -79,6 +81,10 @@ export const startsMax = 8;
 
 /** Sources kept per target contact, and elements by the detectors: distinct counts are exact up to here, ±13 % beyond. */
 export const sourcesKept = 64;
+
+/** Packets and bytes of a record up to which it may be a probe; a flood's records hold more. */
+export const probePacketsMax = 10;
+export const probeBytesMax = 600;
 
 /** Bits of `PairContacts.late`: the record lay further than the allowance below what its own batch had shown. */
 export const Late = { ForSource: 1, ForTarget: 2 } as const;

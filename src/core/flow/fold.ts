@@ -1,5 +1,14 @@
 import { mixKey, tableSize } from "./contact-index.ts";
-import { bucketMs, isBefore, Late, startsMax, type Contacts, type PairContacts } from "./contacts.ts";
+import {
+  bucketMs,
+  isBefore,
+  Late,
+  probeBytesMax,
+  probePacketsMax,
+  startsMax,
+  type Contacts,
+  type PairContacts,
+} from "./contacts.ts";
 import { foldTargets } from "./fold-targets.ts";
 import { Outcome, Protocol, Tcp, type FlowBatch } from "./flow-batch.ts";
 import { hashAddress, slotCount, slotOf, type HashKey } from "./keyed-hash.ts";
@@ -73,6 +82,7 @@ class PairFold {
       return;
     }
     pairs.requests[contact]++;
+    if (mayBeProbe(batch, row)) pairs.probes[contact]++;
     const port = batch.sourcePort[row] & 63;
     if (port < 32) pairs.sourcePortsLow[contact] |= 1 << port;
     else pairs.sourcePortsHigh[contact] |= 1 << (port - 32);
@@ -159,6 +169,12 @@ class PairFold {
   }
 }
 
+/** TCP without an answer sends SYNs and no more; a flood of datagrams is no series of probes. */
+function mayBeProbe(batch: FlowBatch, row: number): boolean {
+  if (batch.protocol[row] === Protocol.Tcp) return true;
+  return batch.sourcePackets[row] <= probePacketsMax && batch.sourceBytes[row] <= probeBytesMax;
+}
+
 /** SYNs that a stack sends before it gives up: Linux's 7 are the most among the common ones. */
 const synPacketsMax = 7;
 
@@ -202,6 +218,7 @@ function scratchPairs(rows: number): PairContacts {
 
 function clearSums(pairs: PairContacts, contact: number): void {
   pairs.requests[contact] = 0;
+  pairs.probes[contact] = 0;
   pairs.replies[contact] = 0;
   pairs.answered[contact] = 0;
   pairs.failed[contact] = 0;
@@ -228,6 +245,7 @@ function emptyPairs(n: number): PairContacts {
     bucket: new Uint32Array(n),
     late: new Uint8Array(n),
     requests: new Uint32Array(n),
+    probes: new Uint32Array(n),
     replies: new Uint32Array(n),
     answered: new Uint32Array(n),
     failed: new Uint32Array(n),
