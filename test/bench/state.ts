@@ -5,6 +5,7 @@ import { networkMatcher } from "../../src/core/flow/networks.ts";
 import { orient } from "../../src/core/flow/orient.ts";
 import { RecordReader } from "../../src/core/formats/record-reader.ts";
 import { Shard } from "../../src/core/slots/shard.ts";
+import { StateWriter } from "../../src/core/slots/state-bytes.ts";
 
 export interface StateSize {
   entities: number;
@@ -32,5 +33,7 @@ export function stateSize(logs: Iterable<string>, internal: readonly string[]): 
       entities.add(contacts.addresses.subarray(4 * i, 4 * i + 4).join());
     shard.apply(contacts);
   }
-  return { entities: entities.size, flows, bytes_per_entity: Math.round(shard.save().length / entities.size) };
+  const writer = new StateWriter();
+  shard.save(writer);
+  return { entities: entities.size, flows, bytes_per_entity: Math.round(writer.length / entities.size) };
 }

@@ -7,6 +7,7 @@ import { fold, type FoldOptions } from "../../src/core/flow/fold.ts";
 import { networkMatcher } from "../../src/core/flow/networks.ts";
 import { orient } from "../../src/core/flow/orient.ts";
 import { Shard } from "../../src/core/slots/shard.ts";
+import { StateWriter } from "../../src/core/slots/state-bytes.ts";
 import type { Verdict } from "../../src/core/verdict.ts";
 import { Random } from "./random.ts";
 
@@ -78,6 +79,12 @@ export interface RunOptions {
   tamper?: (contacts: Contacts) => Contacts;
 }
 
+function savedBytes(shard: Shard): Uint8Array {
+  const writer = new StateWriter();
+  shard.save(writer);
+  return writer.bytes();
+}
+
 /** Everything that the slots said, in order. */
 export function verdictsOf(flows: readonly TraceFlow[], options: RunOptions = {}): Verdict[] {
   const { cut = flows.length, shards: shardCount = 1, tamper = (contacts) => contacts } = options;
@@ -93,7 +100,7 @@ export function verdictsOf(flows: readonly TraceFlow[], options: RunOptions = {}
     const contacts = tamper(contactsOf(flows.slice(from, from + cut), { allowanceMs, ...options.foldOptions }));
     shards.forEach((shard, index) => {
       verdicts.push(...shard.apply(contacts).verdicts);
-      if (options.evict) shards[index] = new Shard(optionsOf(index), shard.save());
+      if (options.evict) shards[index] = new Shard(optionsOf(index), savedBytes(shard));
     });
   }
   for (const shard of shards) verdicts.push(...shard.end());

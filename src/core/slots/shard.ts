@@ -3,7 +3,7 @@ import { bucketMs, Late, type Contacts, type PairContacts } from "../flow/contac
 import { slotCount, slotOf } from "../flow/keyed-hash.ts";
 import type { Verdict } from "../verdict.ts";
 import { closedUpToMs, Slot } from "./slot.ts";
-import { StateReader, StateWriter } from "./state-bytes.ts";
+import { StateReader, type StateWriter } from "./state-bytes.ts";
 
 export interface ShardOptions {
   detectors: readonly Detector[];
@@ -52,17 +52,15 @@ export class Shard {
     return this.#slots.flatMap((slot) => slot?.verdicts(Number.POSITIVE_INFINITY) ?? []);
   }
 
-  save(): Uint8Array<ArrayBuffer> {
-    const writer = new StateWriter();
+  save(writer: StateWriter): void {
     writer.u32(magic);
     writer.u32(version);
-    const used = this.#slots.map((slot, s) => ({ slot, s })).filter(({ slot }) => slot);
+    const used = this.#slots.flatMap((slot, s) => (slot ? [{ slot, s }] : []));
     writer.u32(used.length);
     for (const { slot, s } of used) {
       writer.u32(s);
-      slot!.save(writer);
+      slot.save(writer);
     }
-    return writer.bytes();
   }
 
   #load(reader: StateReader): void {

@@ -1,7 +1,7 @@
 import type { Detector, SlotContacts, SlotDetector } from "../detectors/detector.ts";
 import { bucketMs } from "../flow/contacts.ts";
 import { severities, type Finding, type Verdict, type VerdictState } from "../verdict.ts";
-import { StateReader, StateWriter } from "./state-bytes.ts";
+import { StateReader, type StateWriter } from "./state-bytes.ts";
 
 /** What was last published about one anomaly whose window is open. */
 interface Published {
@@ -73,10 +73,8 @@ export class Slot {
     writer.text(JSON.stringify([...this.#published]));
     writer.u32(this.#detectors.length);
     this.#detectors.forEach((detector, i) => {
-      const block = new StateWriter();
-      detector.save(block);
       writer.text(`${this.#kinds[i].id} ${this.#kinds[i].version}`);
-      writer.block(block.bytes());
+      writer.block((block) => detector.save(block));
     });
   }
 

@@ -1,8 +1,14 @@
 /** Writes numbers one after the other, little-endian, into a buffer that grows. */
 export class StateWriter {
-  #bytes = new Uint8Array(1024);
-  #view = new DataView(this.#bytes.buffer);
+  #bytes: Uint8Array<ArrayBuffer>;
+  #view: DataView;
   length = 0;
+
+  /** `capacity` in bytes: what is expected, so that nothing is copied on the way. */
+  constructor(capacity = 1024) {
+    this.#bytes = new Uint8Array(capacity);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
 
   u8(value: number): void {
     this.#room(1);
@@ -57,16 +63,17 @@ export class StateWriter {
     }
   }
 
-  /** The length, then the bytes: a reader can pass over what it does not know. */
-  block(bytes: Uint8Array): void {
-    this.u32(bytes.length);
-    this.#room(bytes.length);
-    this.#bytes.set(bytes, this.length);
-    this.length += bytes.length;
+  /** The length of what `write` writes, then that: a reader can pass over what it does not know. */
+  block(write: (writer: StateWriter) => void): void {
+    const at = this.length;
+    this.u32(0);
+    write(this);
+    this.#view.setUint32(at, this.length - at - 4, true);
   }
 
+  /** A view: what is written after may change it. */
   bytes(): Uint8Array<ArrayBuffer> {
-    return this.#bytes.slice(0, this.length);
+    return this.#bytes.subarray(0, this.length);
   }
 
   #room(more: number): void {
