@@ -16,11 +16,6 @@ export class AddressTable {
     this.#buckets.fill(0);
   }
 
-  /** The index of ::ffff:0:0/96 + `v4`, entering it if it is new. */
-  internV4(v4: number): number {
-    return this.intern(0, 0, 0xffff, v4);
-  }
-
   /** The index of the address with these four big-endian words, entering it if it is new. */
   intern(a: number, b: number, c: number, d: number): number {
     const words = this.words;

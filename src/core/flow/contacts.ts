@@ -37,7 +37,6 @@ export interface PairContacts {
   sourceBytes: Float64Array<ArrayBuffer>;
   targetBytes: Float64Array<ArrayBuffer>;
   sourcePackets: Float64Array<ArrayBuffer>;
-  targetPackets: Float64Array<ArrayBuffer>;
   /** What crossed in the last minute of each record's life, if evenly spread: for rates of what ends in this bucket. */
   minuteSourceBytes: Float64Array<ArrayBuffer>;
   minuteSourcePackets: Float64Array<ArrayBuffer>;

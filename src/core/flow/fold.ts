@@ -75,7 +75,6 @@ class PairFold {
     pairs.sourceBytes[contact] += batch.sourceBytes[row];
     pairs.targetBytes[contact] += batch.targetBytes[row];
     pairs.sourcePackets[contact] += sourcePackets;
-    pairs.targetPackets[contact] += targetPackets;
     this.#addMinute(contact, row);
     if (isReply) {
       pairs.replies[contact]++;
@@ -225,7 +224,6 @@ function clearSums(pairs: PairContacts, contact: number): void {
   pairs.sourceBytes[contact] = 0;
   pairs.targetBytes[contact] = 0;
   pairs.sourcePackets[contact] = 0;
-  pairs.targetPackets[contact] = 0;
   pairs.minuteSourceBytes[contact] = 0;
   pairs.minuteSourcePackets[contact] = 0;
   pairs.minuteTargetBytes[contact] = 0;
@@ -252,7 +250,6 @@ function emptyPairs(n: number): PairContacts {
     sourceBytes: new Float64Array(n),
     targetBytes: new Float64Array(n),
     sourcePackets: new Float64Array(n),
-    targetPackets: new Float64Array(n),
     minuteSourceBytes: new Float64Array(n),
     minuteSourcePackets: new Float64Array(n),
     minuteTargetBytes: new Float64Array(n),
