@@ -53,6 +53,9 @@ export class FlowBatch {
   tcpFlags: Uint8Array<ArrayBuffer>;
   outcome: Uint8Array<ArrayBuffer>;
   initiator: Uint8Array<ArrayBuffer>;
+  /** Hash of the id that the record carries and of what it says, as logged; both 0 where it carries none. */
+  recordIdHigh: Uint32Array<ArrayBuffer>;
+  recordIdLow: Uint32Array<ArrayBuffer>;
 
   /** 8,192 rows, 0.6 MB: what a shipper's batch takes. Growing costs a copy of every column. */
   constructor(capacity = 8192) {
@@ -70,6 +73,8 @@ export class FlowBatch {
     this.tcpFlags = new Uint8Array(capacity);
     this.outcome = new Uint8Array(capacity);
     this.initiator = new Uint8Array(capacity);
+    this.recordIdHigh = new Uint32Array(capacity);
+    this.recordIdLow = new Uint32Array(capacity);
   }
 
   /**
@@ -106,6 +111,8 @@ export class FlowBatch {
     this.tcpFlags = grown(this.tcpFlags);
     this.outcome = grown(this.outcome);
     this.initiator = grown(this.initiator);
+    this.recordIdHigh = grown(this.recordIdHigh);
+    this.recordIdLow = grown(this.recordIdLow);
   }
 }
 

@@ -1,6 +1,8 @@
 import { type FlowBatch, Initiator, Outcome, Protocol } from "../flow/flow-batch.ts";
+import type { FieldReader } from "./field-values.ts";
 import { ACCEPTED } from "./format.ts";
 import { hasPorts } from "./protocol-names.ts";
+import { setRecordId } from "./record-id.ts";
 
 const echoReply = 0;
 const echoReply6 = 129;
@@ -57,7 +59,8 @@ export class FlowRow {
     this.#hasIcmpType = false;
   }
 
-  append(batch: FlowBatch): typeof ACCEPTED {
+  /** A format whose records may carry an id of their own says in which field. */
+  append(batch: FlowBatch, fields?: FieldReader, idSlot = -1): typeof ACCEPTED {
     const words = this.words;
     const row = batch.add();
     batch.source[row] = batch.addresses.intern(words[0], words[1], words[2], words[3]);
@@ -74,6 +77,9 @@ export class FlowRow {
     batch.tcpFlags[row] = this.tcpFlags;
     batch.outcome[row] = this.outcome;
     batch.initiator[row] = this.isIcmp && this.#isEchoReply() ? Initiator.Target : this.initiator;
+    batch.recordIdHigh[row] = 0;
+    batch.recordIdLow[row] = 0;
+    if (fields?.has(idSlot) === true) setRecordId(batch, row, this, fields, idSlot);
     return ACCEPTED;
   }
 

@@ -21,6 +21,7 @@ export const Slot = {
   IcmpType: 18,
   IcmpCode: 19,
   LogStatus: 20,
+  RecordId: 21,
 } as const;
 
 /**
@@ -122,4 +123,5 @@ export const jsonNames: readonly (readonly string[])[] = [
   ["icmp_type", "icmp.type"],
   ["icmp_code", "icmp.code"],
   ["log_status", "log-status"],
+  ["_id", "event.id"],
 ];

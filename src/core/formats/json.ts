@@ -36,7 +36,7 @@ class JsonParser implements RecordParser {
     if (!this.#scanner.scan(bytes, start, end)) return blankOrMalformed(bytes, start, end);
     const fields = this.#fields;
     if (fields.is(Slot.LogStatus, "nodata") || fields.is(Slot.LogStatus, "skipdata")) return SKIPPED;
-    if (this.#readFlow(fields, this.#row)) return this.#row.append(batch);
+    if (this.#readFlow(fields, this.#row)) return this.#row.append(batch, fields, Slot.RecordId);
     this.#scanner.nameFields();
     this.#readFlow(fields, this.#row);
     return fields.rejection;

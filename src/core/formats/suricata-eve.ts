@@ -25,6 +25,7 @@ const paths = new KeyPaths([
   ["tcp.tcp_flags_tc"],
   ["icmp_type"],
   ["icmp_code"],
+  ["flow_id"],
 ]);
 const [EVENT, SRC_IP, SRC_PORT, DEST_IP, DEST_PORT, PROTO, START, END, PKTS_TS, PKTS_TC, BYTES_TS, BYTES_TC] =
   paths.slotNames.keys();
@@ -32,6 +33,7 @@ const FLAGS_TS = BYTES_TC + 1;
 const FLAGS_TC = BYTES_TC + 2;
 const ICMP_TYPE = BYTES_TC + 3;
 const ICMP_CODE = BYTES_TC + 4;
+const FLOW_ID = BYTES_TC + 5;
 
 /** Suricata's eve.json: its `flow` events. The `netflow` events tell the same flows again, one direction each. */
 export const suricataEve: Format = {
@@ -53,7 +55,7 @@ class SuricataEveParser implements RecordParser {
     if (!fields.is(EVENT, "flow")) return SKIPPED;
     const row = this.#row;
     if (!readEnds(fields, row) || !readTimesAndCounts(fields, row)) return fields.rejection;
-    return readEvidence(fields, row) ? row.append(batch) : fields.rejection;
+    return readEvidence(fields, row) ? row.append(batch, fields, FLOW_ID) : fields.rejection;
   }
 }
 

@@ -19,7 +19,7 @@ const defaultColumns = columnsOf(
 
 const TAB = 9;
 const HASH = 35;
-const headerNames = new Set(["ts", "uid", ...zeekNames.flat()]);
+const headerNames = new Set(zeekNames.flat());
 
 /** Zeek's conn.log as text, with the `#fields` header, with a header line of names, or with none. */
 export const zeekConn: Format = {

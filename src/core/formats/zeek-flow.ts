@@ -20,11 +20,13 @@ export const zeekNames: readonly (readonly string[])[] = [
   ["orig_pkts"],
   ["resp_pkts"],
   ["ip_proto"],
+  ["uid"],
 ];
 const [TS, ORIG_H, ORIG_P, RESP_H, RESP_P, PROTO, DURATION, ORIG_BYTES, RESP_BYTES, STATE, HISTORY] = zeekNames.keys();
 const ORIG_PKTS = HISTORY + 1;
 const RESP_PKTS = HISTORY + 2;
 const IP_PROTO = HISTORY + 3;
+const UID = HISTORY + 4;
 export const CONN_STATE = STATE;
 
 /** `unknown_transport` has its number in `ip_proto`. */
@@ -47,7 +49,7 @@ export function readZeekFlow(fields: FieldReader, row: FlowRow, batch: FlowBatch
   row.outcome = row.protocol === Protocol.Tcp ? tcpOutcome(fields, history) : datagramOutcome(fields);
   if (!readPackets(fields, row)) return fields.rejection;
   settleEvidence(row, history, fields.firstByte(HISTORY));
-  return row.append(batch);
+  return row.append(batch, fields, UID);
 }
 
 function readProtocolAndPorts(fields: FieldReader, row: FlowRow): boolean {

@@ -103,6 +103,21 @@ describe.each(formats.map((format) => [format.id, format] as const))("%s", (id, 
     expect(read(id, sample, { batch: poisoned(0xaa) }).rows).toEqual(read(id, sample, { batch: poisoned(0x55) }).rows);
   });
 
+  it("gives the same in a batch whose rows had ids of other records", () => {
+    const batch = new FlowBatch(4);
+    const line = samples["zeek-conn"].split("\n")[3];
+    expect(read("zeek-conn", `${line}\n`.repeat(20), { batch }).rows[19].recordId).not.toBe("");
+    batch.clear();
+    expect(read(id, sample, { batch }).rows).toEqual(whole.rows);
+  });
+
+  it("gives records an id if they carry one, and none if not", () => {
+    const carrying = ["zeek-conn", "zeek-conn-json", "suricata-eve", "json"];
+    const ids = whole.rows.map(({ recordId }) => recordId).filter((recordId) => recordId !== "");
+    expect(ids.length > 0).toBe(carrying.includes(id));
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
   it("leaves the batch as it was, addresses too, unless it accepts", () => {
     const parser = format.parser({});
     const batch = new FlowBatch(4);

@@ -19,6 +19,8 @@ export interface Row {
   tcpFlags: number;
   outcome: number;
   initiator: number;
+  /** 16 hexadecimal digits, or nothing where the record has no id. */
+  recordId: string;
 }
 
 export interface Reading {
@@ -83,7 +85,12 @@ export function rowsOf(batch: FlowBatch): Row[] {
     tcpFlags: batch.tcpFlags[row],
     outcome: batch.outcome[row],
     initiator: batch.initiator[row],
+    recordId: recordIdText(batch.recordIdHigh[row], batch.recordIdLow[row]),
   }));
+}
+
+function recordIdText(high: number, low: number): string {
+  return high === 0 && low === 0 ? "" : [high, low].map((word) => word.toString(16).padStart(8, "0")).join("");
 }
 
 /** IPv4 with dots; IPv6 as eight groups without leading zeros, uncompressed. */

@@ -68,7 +68,7 @@ flows,bytes,packets,avg_bps,avg_pps,avg_bpp
 { "type" : "FLOW", "first" : "2023-11-14T22:13:20.997", "src4_addr" : "10.0.0.5" }
 ]
 `,
-  json: `{"@timestamp":"2023-11-14T22:13:20.000Z","event":{"start":"2023-11-14T22:13:20.000Z","duration":1500000000},"source":{"ip":"10.0.0.5","port":50000,"bytes":100,"packets":2},"destination":{"ip":"203.0.113.9","port":443,"bytes":900,"packets":3},"network":{"transport":"tcp","bytes":1000}}
+  json: `{"@timestamp":"2023-11-14T22:13:20.000Z","event":{"id":"a-1","start":"2023-11-14T22:13:20.000Z","duration":1500000000},"source":{"ip":"10.0.0.5","port":50000,"bytes":100,"packets":2},"destination":{"ip":"203.0.113.9","port":443,"bytes":900,"packets":3},"network":{"transport":"tcp","bytes":1000}}
 {"source_ip":"10.0.0.5","source_port":"50001","destination_ip":"203.0.113.9","destination_port":"53","protocol":"udp","bytes":80,"packets":1,"start":1700000000,"end":1700000001000}
 
 {"source_ip":"10.0.0.5","destination_ip":"203.0.113.9","protocol":1,"timestamp":1700000000}

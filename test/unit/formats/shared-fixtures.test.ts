@@ -111,6 +111,7 @@ describe.skipIf(!hasShared)(`OCSF's examples${missing}`, () => {
     tcpFlags: 2,
     outcome: Outcome.Blocked,
     initiator: Initiator.Source,
+    recordId: "",
   };
 
   it("reads VPC records as CSV", () => {
