@@ -1,10 +1,18 @@
 import { formatAddress, isGroupAddress, wordsAt } from "../flow/address.ts";
 import { Protocol } from "../flow/flow-batch.ts";
+import { hashService } from "../flow/keyed-hash.ts";
 import { protocolName, serviceName, serviceOf, servicePort, serviceProtocol } from "../flow/protocols.ts";
 import { ContactSeries } from "../sketches/contact-series.ts";
-import { EntityWindows, type EntityState, type Entry, type StateCodec } from "../slots/entity-windows.ts";
+import {
+  EntityWindows,
+  type EntityState,
+  type Entry,
+  type Remembered,
+  type StateCodec,
+} from "../slots/entity-windows.ts";
 import { peersMax, severities, type AddressWords, type Finding, type Severity } from "../verdict.ts";
-import type { Detector, Opinion, SlotDetector } from "./detector.ts";
+import { nothingEvicted, type Detector, type Opinion, type SlotDetector } from "./detector.ts";
+import { byAddress, chooseForgotten } from "./forgetting.ts";
 import { gapsOf, spreadOf, type Spread } from "./regularity.ts";
 import { rounded } from "./scoring.ts";
 
@@ -37,41 +45,143 @@ export interface C2BeaconSettings {
 
 const dayMs = 24 * 3_600_000;
 
+/**
+ * Pairs that a source keeps when its slot settles. A client talks to a few dozen services a day, a gateway to 100,000;
+ * of those, the ones that were heard of last, or often. 128 of them take 80 KB with one request each, 340 KB with 64.
+ */
+const pairsMax = 128;
+/** New pairs that a source may have between two settlements, 330 KB: of more, those of lowest keyed hash. */
+const newPairsMax = 512;
+
+/** In V8's heap, in bytes: of a source without pairs, of a pair without its series, what IPv6 takes more. Measured. */
+const sourceBytes = 400;
+const pairBytes = 200;
+const longPairBytes = 150;
+/** The same of a source with one request, packed. */
+const packedBytes = 86;
+
 /** One service of one target, as one source sees it. */
 interface Pair {
   target: AddressWords;
   service: number;
   series: ContactSeries;
+  /** Keyed hash of both: its chance, where there are too many. */
+  hash: number;
+  /** Came since the slot last settled. */
+  isNew: boolean;
   /** Requests from which the next provisional look is due: each time they have doubled. Not saved. */
   dueAt: number;
 }
 
 interface SourceState extends EntityState {
   pairs: Map<number | string, Pair>;
+  /** Their memory, in bytes. Not saved: it follows from them. */
+  pairsBytes: number;
+  /** How many of them are new, and the greatest hash that another new one may have. */
+  newCount: number;
+  hashMax: number;
+  /** Pairs that were dropped or refused since the slot last settled. Not saved. */
+  refused: number;
   /** Pairs that a provisional look is due for, and what the last looks found. Not saved. */
   due: Pair[];
   suspects: Map<Pair, Suspect>;
 }
 
 const codec: StateCodec<SourceState> = {
-  create: () => ({ touched: false, pairs: new Map(), due: [], suspects: new Map() }),
+  create: () => ({
+    touched: false,
+    pairs: new Map(),
+    pairsBytes: 0,
+    newCount: 0,
+    hashMax: 2 ** 32,
+    refused: 0,
+    due: [],
+    suspects: new Map(),
+  }),
   save(state, writer) {
     writer.u32(state.pairs.size);
-    for (const { target, service, series } of state.pairs.values()) {
-      writer.words([...target, service]);
+    for (const { target, service, series, hash, isNew } of state.pairs.values()) {
+      writer.words([...target, service, hash, isNew ? 1 : 0]);
       series.save(writer);
     }
   },
   load(reader) {
     const state = codec.create();
     for (let left = reader.u32(); left > 0; left--) {
-      const [a, b, c, d, service] = reader.words();
+      const [a, b, c, d, service, hash, isNew] = reader.words();
       const key = keyOf(Uint32Array.of(a, b, c, d), 0, service);
-      state.pairs.set(key, { target: [a, b, c, d], service, series: ContactSeries.load(reader), dueAt: 0 });
+      const series = ContactSeries.load(reader);
+      const pair: Pair = { target: [a, b, c, d], service, series, hash, isNew: isNew === 1, dueAt: 0 };
+      state.pairs.set(key, pair);
+      state.newCount += isNew;
+      state.pairsBytes += bytesOf(pair);
     }
     return state;
   },
+  bytes: ({ pairsBytes }) => sourceBytes + pairsBytes,
+  isSmall({ pairs }) {
+    if (pairs.size !== 1) return false;
+    const [{ series }] = pairs.values();
+    return series.requests <= 1;
+  },
+  smallBytes: () => packedBytes,
+  excess: ({ pairs, refused }) => Math.max(0, pairs.size - pairsMax) + refused,
+  trim(state) {
+    dropNew(state);
+    const all = [...state.pairs].sort(([, a], [, b]) => keptUntil(a) - keptUntil(b) || byName(a, b));
+    drop(state, all.slice(0, Math.max(0, all.length - pairsMax)));
+    state.refused = 0;
+  },
+  settled(state) {
+    if (state.newCount === 0) return;
+    for (const pair of state.pairs.values()) pair.isNew = false;
+    state.newCount = 0;
+    state.hashMax = 2 ** 32;
+  },
 };
+
+/** Of the new pairs, leaves those of lowest hash. What goes cannot come back: the same ones stay in any order of arrival. */
+function dropNew(state: SourceState): void {
+  if (state.newCount <= newPairsMax) return;
+  const fresh = [...state.pairs]
+    .filter(([, { isNew }]) => isNew)
+    .sort(([, a], [, b]) => a.hash - b.hash || byName(a, b));
+  state.hashMax = fresh[newPairsMax - 1][1].hash;
+  state.newCount = newPairsMax;
+  state.refused += fresh.length - newPairsMax;
+  drop(state, fresh.slice(newPairsMax));
+}
+
+function drop(state: SourceState, pairs: readonly [key: number | string, Pair][]): void {
+  for (const [key, pair] of pairs) {
+    state.pairs.delete(key);
+    state.suspects.delete(pair);
+    state.pairsBytes -= bytesOf(pair);
+  }
+  const left = new Set(state.pairs.values());
+  state.due = state.due.filter((pair) => left.has(pair));
+}
+
+/** Bucket until which a pair is worth its room: a beacon must outlast its own gaps, more so the longer it goes on. */
+function keptUntil({ series }: Pair): number {
+  return series.ring.latestBucket + keptBucketsPerRequest * series.requests;
+}
+
+/** Ten minutes for each request: implants sleep for less between their first contacts, or for much more. */
+const keptBucketsPerRequest = 60;
+
+function addPair(source: SourceState, key: number | string, target: AddressWords, service: number, hash: number): Pair {
+  const pair = { target, service, series: new ContactSeries(), hash, isNew: true, dueAt: 0 };
+  source.pairs.set(key, pair);
+  source.pairsBytes += bytesOf(pair);
+  if (++source.newCount >= 2 * newPairsMax) dropNew(source);
+  return pair;
+}
+
+/** Memory of a pair, in bytes. */
+function bytesOf({ target: [a, b, c], series }: Pair): number {
+  return pairBytes + (a === 0 && b === 0 && c === 0xffff ? 0 : longPairBytes) + series.memoryBytes;
+}
 
 /** IPv4 with its service fits into the 53 bits of a number: 32 of address, 16 of port, 1 of protocol. */
 function keyOf(words: Uint32Array, index: number, service: number): number | string {
@@ -90,7 +200,7 @@ function keyOf(words: Uint32Array, index: number, service: number): number | str
  * traffic is benign, so regularity alone is `low`; `medium` needs a second reason: a service that clients do not
  * usually poll, contacts up to two minutes apart with requests of one size and small answers, or calls that go on
  * although they are not answered. A source with many such peers talks to a crowd and stays `low`.
- * Bounds: per pair 64 starts of 12 bytes, a bit per ten minutes, sums.
+ * Bounds: per pair 64 starts of 12 bytes, a bit per ten minutes, sums; per source 128 pairs, and 512 new ones a minute.
  * Misses: fewer than `contactsMin` contacts a day; beacons inside one long connection; slow beacons on common
  * ports, which look like update checks; peer-to-peer bots.
  * Not beacons by their shape: several contacts a second (page loads), records of one connection (few source ports),
@@ -99,7 +209,7 @@ function keyOf(words: Uint32Array, index: number, service: number): number | str
  */
 export const c2Beacon: Detector<C2BeaconSettings> = {
   id: "c2_beacon",
-  version: 1,
+  version: 2,
   defaults: {
     contactsMin: 12,
     timingScoreMin: 0.8,
@@ -118,7 +228,7 @@ export const c2Beacon: Detector<C2BeaconSettings> = {
     if (saved) days.load(saved);
     const detector: SlotDetector = {
       learn({ contacts, pairs: indexes }) {
-        const { pairs, addresses, internal } = contacts;
+        const { pairs, addresses, addressHash, internal } = contacts;
         for (const i of indexes) {
           const [target, protocol] = [pairs.target[i], pairs.protocol[i]];
           if (protocol !== Protocol.Tcp && protocol !== Protocol.Udp) continue;
@@ -130,10 +240,22 @@ export const c2Beacon: Detector<C2BeaconSettings> = {
           const key = keyOf(addresses, target, service);
           let pair = source.pairs.get(key);
           if (!pair) {
-            pair = { target: wordsAt(addresses, target), service, series: new ContactSeries(), dueAt: 0 };
-            source.pairs.set(key, pair);
+            const hash = hashService(addressHash[target], pairs.port[i], protocol);
+            if (hash > source.hashMax) {
+              source.refused++;
+              continue;
+            }
+            pair = addPair(source, key, wordsAt(addresses, target), service, hash);
+            // Where there were too many, it may have been the one to go.
+            if (source.hashMax < hash) continue;
+            days.grew(entry);
           }
+          const bytesBefore = pair.series.memoryBytes;
           pair.series.add(pairs, i, entry.windowStartMs);
+          if (pair.series.memoryBytes !== bytesBefore) {
+            source.pairsBytes += pair.series.memoryBytes - bytesBefore;
+            days.grew(entry);
+          }
           if (pair.series.requests >= Math.max(pair.dueAt, settings.contactsMin)) {
             pair.dueAt = Number.POSITIVE_INFINITY;
             source.due.push(pair);
@@ -145,14 +267,12 @@ export const c2Beacon: Detector<C2BeaconSettings> = {
         const opinions: Opinion[] = [];
         for (const entry of days.takeTouched()) {
           const { state } = entry;
-          look(state, state.due, settings);
-          state.due = [];
-          const finding = judgeSource(entry, settings);
+          look(state, settings);
+          const finding = judgeSource(entry, state.suspects.values(), settings);
           if (finding) opinions.push({ finding, final: false });
         }
         for (const entry of days.takeClosed(closedMs)) {
-          look(entry.state, entry.state.pairs.values(), settings);
-          const finding = judgeSource(entry, settings);
+          const finding = judgeSource(entry, suspectsOf(entry.state, settings), settings);
           if (finding) opinions.push({ finding, final: true });
         }
         return opinions;
@@ -160,19 +280,50 @@ export const c2Beacon: Detector<C2BeaconSettings> = {
       save(writer) {
         days.save(writer);
       },
+      get bytes() {
+        return days.bytes;
+      },
+      get entities() {
+        return days.entities;
+      },
+      settle(bytesMax, hardBytesMax) {
+        const dropped = days.settle();
+        if (days.bytes <= bytesMax) return dropped === 0 ? nothingEvicted : { entities: dropped, alarmed: [] };
+        const all = days.remembered().map((one) => Object.assign(one, { interest: interestOf(one) }));
+        const { forgotten, alarmed } = chooseForgotten(all, { bytesMax, hardBytesMax }, ({ entry }) => {
+          const finding = entry && judgeSource(entry, suspectsOf(entry.state, settings), settings);
+          return finding ? [finding] : [];
+        });
+        days.forget(forgotten);
+        return { entities: dropped + forgotten.length, alarmed };
+      },
     };
     return detector;
   },
 };
 
-/** Looks at the given pairs of a source again. */
-function look(source: SourceState, pairs: Iterable<Pair>, settings: C2BeaconSettings): void {
-  for (const pair of pairs) {
+/** Requests of the busiest pair; 0 for what is small. */
+function interestOf({ entry }: Remembered<SourceState>): number {
+  if (!entry) return 0;
+  let most = 0;
+  for (const { series } of entry.state.pairs.values()) most = Math.max(most, series.requests);
+  return 1 + most;
+}
+
+/** Looks at the pairs of a source that are due. */
+function look(source: SourceState, settings: C2BeaconSettings): void {
+  for (const pair of source.due) {
     pair.dueAt = 2 * pair.series.requests;
     const suspect = judgePair(pair, settings);
     if (suspect) source.suspects.set(pair, suspect);
     else source.suspects.delete(pair);
   }
+  source.due = [];
+}
+
+/** All pairs of a source, judged afresh. */
+function suspectsOf(source: SourceState, settings: C2BeaconSettings): Suspect[] {
+  return [...source.pairs.values()].flatMap((pair) => judgePair(pair, settings) ?? []);
 }
 
 /** Why a regular or persistent pair is more than that. */
@@ -186,16 +337,19 @@ interface Suspect {
   score: number;
 }
 
-function judgeSource(entry: Entry<SourceState>, settings: C2BeaconSettings): Finding | undefined {
-  const suspects = [...entry.state.suspects.values()];
+function judgeSource(
+  entry: Entry<SourceState>,
+  found: Iterable<Suspect>,
+  settings: C2BeaconSettings,
+): Finding | undefined {
+  const suspects = [...found];
   if (suspects.length === 0) return undefined;
   suspects.sort((a, b) => b.reasons.length - a.reasons.length || b.score - a.score || byName(a.pair, b.pair));
   return findingOf(entry, suspects, settings);
 }
 
 function byName(a: Pair, b: Pair): number {
-  for (let i = 0; i < 4; i++) if (a.target[i] !== b.target[i]) return a.target[i] - b.target[i];
-  return a.service - b.service;
+  return byAddress(a.target, b.target) || a.service - b.service;
 }
 
 /** Excluded by shape: slices of one connection, DNS and NTP. */

@@ -4,9 +4,16 @@ import { Protocol } from "../flow/flow-batch.ts";
 import { protocolName, serviceName, serviceOf, servicePort, serviceProtocol } from "../flow/protocols.ts";
 import type { BottomK } from "../sketches/bottom-k.ts";
 import { Column, Inflow } from "../sketches/inflow.ts";
-import { EntityWindows, type EntityState, type Entry, type StateCodec } from "../slots/entity-windows.ts";
+import {
+  EntityWindows,
+  type EntityState,
+  type Entry,
+  type Remembered,
+  type StateCodec,
+} from "../slots/entity-windows.ts";
 import { peersMax, type Finding, type Peer } from "../verdict.ts";
-import type { Detector, Opinion, SlotDetector } from "./detector.ts";
+import { nothingEvicted, type Detector, type Opinion, type SlotDetector } from "./detector.ts";
+import { chooseForgotten } from "./forgetting.ts";
 import { rounded, scoreOf, severityOf } from "./scoring.ts";
 
 export interface DdosSettings {
@@ -35,6 +42,13 @@ interface FloodState extends EntityState {
 
 const roles = ["direct", "reflected"] as const;
 
+/** In V8's heap, in bytes: of a state without its inflows. Measured. */
+const stateBytes = 50;
+/** The same of a small state, packed: of it, of its minute in one role, of the other side. */
+const packedBytes = 18;
+const packedRowBytes = 18;
+const packedOtherBytes = 40;
+
 const codec: StateCodec<FloodState> = {
   create: () => ({ touched: false, internal: false, direct: undefined, reflected: undefined }),
   save(state, writer) {
@@ -50,7 +64,19 @@ const codec: StateCodec<FloodState> = {
     for (const role of roles) if (reader.u8() === 1) state[role] = Inflow.load(reader);
     return state;
   },
+  bytes: ({ direct, reflected }) => stateBytes + (direct?.memoryBytes ?? 0) + (reflected?.memoryBytes ?? 0),
+  isSmall: ({ direct, reflected }) => (direct?.isSmall ?? true) && (reflected?.isSmall ?? true),
+  smallBytes: ({ direct, reflected }) => packedBytes + packedInflowBytes(direct) + packedInflowBytes(reflected),
 };
+
+function packedInflowBytes(inflow: Inflow | undefined): number {
+  return inflow ? packedRowBytes + packedOtherBytes * inflow.others.size : 0;
+}
+
+/** Flows that reached the entity, as a target or as the nominal source of replies; 0 for what is small. */
+function interestOf({ entry }: Remembered<FloodState>): number {
+  return entry ? 1 + (entry.state.direct?.flows ?? 0) + (entry.state.reflected?.flows ?? 0) : 0;
+}
 
 /**
  * DDoS: more reaches one target than it can have asked for.
@@ -80,18 +106,25 @@ export const ddos: Detector<DdosSettings> = {
   create(settings, saved) {
     const hours = new EntityWindows(hourMs, codec);
     if (saved) hours.load(saved);
-    const stateOf = (contacts: Contacts, entity: number, bucket: number): FloodState => {
+    const entryOf = (contacts: Contacts, entity: number, bucket: number): Entry<FloodState> => {
       const entry = hours.at(contacts.addresses, entity, bucket);
       hours.touch(entry);
       entry.state.internal = contacts.internal[entity] === 1;
-      return entry.state;
+      return entry;
     };
     const detector: SlotDetector = {
       learn({ contacts, pairs: pairIndexes, targets: targetIndexes }) {
         const { pairs, targets } = contacts;
-        for (const i of pairIndexes) addReplies(stateOf(contacts, pairs.source[i], pairs.bucket[i]), contacts, i);
-        for (const i of targetIndexes)
-          addRequests(stateOf(contacts, targets.target[i], targets.bucket[i]), contacts, i);
+        for (const i of pairIndexes) {
+          const entry = entryOf(contacts, pairs.source[i], pairs.bucket[i]);
+          addReplies((entry.state.reflected ??= new Inflow()), contacts, i);
+          if (entry.state.reflected.takeGrown()) hours.grew(entry);
+        }
+        for (const i of targetIndexes) {
+          const entry = entryOf(contacts, targets.target[i], targets.bucket[i]);
+          addRequests((entry.state.direct ??= new Inflow()), contacts, i);
+          if (entry.state.direct.takeGrown()) hours.grew(entry);
+        }
       },
       findings(closedMs) {
         const opinions: Opinion[] = [];
@@ -106,6 +139,23 @@ export const ddos: Detector<DdosSettings> = {
       save(writer) {
         hours.save(writer);
       },
+      get bytes() {
+        return hours.bytes;
+      },
+      get entities() {
+        return hours.entities;
+      },
+      settle(bytesMax, hardBytesMax) {
+        hours.settle();
+        if (hours.bytes <= bytesMax) return nothingEvicted;
+        const all = hours.remembered().map((one) => Object.assign(one, { interest: interestOf(one) }));
+        const { forgotten, alarmed } = chooseForgotten(all, { bytesMax, hardBytesMax }, ({ entry }) => {
+          const finding = entry && judgeTarget(entry, settings);
+          return finding ? [finding] : [];
+        });
+        hours.forget(forgotten);
+        return { entities: forgotten.length, alarmed };
+      },
     };
     return detector;
   },
@@ -118,8 +168,7 @@ function minuteOf(bucket: number): number {
 const dnsService = serviceOf(53, Protocol.Udp);
 
 /** What a target's port received from its sources. */
-function addRequests(state: FloodState, { targets, addresses, addressHash, internal }: Contacts, i: number): void {
-  const inflow = (state.direct ??= new Inflow());
+function addRequests(inflow: Inflow, { targets, addresses, addressHash, internal }: Contacts, i: number): void {
   const row = inflow.row(minuteOf(targets.bucket[i]));
   const service = serviceOf(targets.port[i], targets.protocol[i]);
   const [answered, failed] = [targets.answered[i], targets.failed[i]];
@@ -135,8 +184,7 @@ function addRequests(state: FloodState, { targets, addresses, addressHash, inter
 }
 
 /** What a nominal source received, in records that show no request, from one target; and what it had asked for. */
-function addReplies(state: FloodState, { pairs, addresses, addressHash, internal }: Contacts, i: number): void {
-  const inflow = (state.reflected ??= new Inflow());
+function addReplies(inflow: Inflow, { pairs, addresses, addressHash, internal }: Contacts, i: number): void {
   const row = inflow.row(minuteOf(pairs.bucket[i]));
   const replies = pairs.replies[i];
   if (replies === 0) {

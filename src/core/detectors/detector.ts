@@ -15,6 +15,16 @@ export interface Opinion {
   final: boolean;
 }
 
+/** What was forgotten for lack of room. */
+export interface Evicted {
+  /** States, counted as in `SlotDetector.entities`, and parts of a state that outgrew its own bound. */
+  entities: number;
+  /** What those of them that were in alarm came to. */
+  alarmed: readonly Finding[];
+}
+
+export const nothingEvicted: Evicted = { entities: 0, alarmed: [] };
+
 /**
  * One detector's memory of one slot.
  *
@@ -31,6 +41,17 @@ export interface SlotDetector {
   findings(closedMs: number): Opinion[];
   /** Writes what `create` takes back after an eviction. */
   save(writer: StateWriter): void;
+  /** Memory that its state takes, in bytes: an estimate from the state alone, the same however it was reached. */
+  readonly bytes: number;
+  /** Entities remembered, over all open windows. */
+  readonly entities: number;
+  /**
+   * Settles at a boundary of event time: packs what is small, and where `bytes` exceeds `bytesMax`, forgets the least
+   * interesting until it does not. Depends on the state alone, never on batches. An entity that has a finding of
+   * medium severity or above is forgotten only if `bytes` would still exceed `hardBytesMax`, the weakest first; those
+   * are listed.
+   */
+  settle(bytesMax: number, hardBytesMax: number): Evicted;
 }
 
 /** One method of detection. Adding one: its file, a line in `index.ts`, a golden trace, a changelog line. */
@@ -40,4 +61,6 @@ export interface Detector<Settings extends object = object> {
   readonly version: number;
   readonly defaults: Readonly<Settings>;
   create(settings: Readonly<Settings>, saved?: StateReader): SlotDetector;
+  /** What an older version saved, as this one would have; undefined where that cannot be: then it starts empty. */
+  migrate?(saved: StateReader, version: number): StateReader | undefined;
 }

@@ -4,9 +4,16 @@ import { Protocol } from "../flow/flow-batch.ts";
 import { hashService } from "../flow/keyed-hash.ts";
 import { protocolName, serviceName, serviceOf, servicePort, serviceProtocol } from "../flow/protocols.ts";
 import { BottomK } from "../sketches/bottom-k.ts";
-import { EntityWindows, type EntityState, type Entry, type StateCodec } from "../slots/entity-windows.ts";
+import {
+  EntityWindows,
+  type EntityState,
+  type Entry,
+  type Remembered,
+  type StateCodec,
+} from "../slots/entity-windows.ts";
 import { peersMax, type Finding, type Peer } from "../verdict.ts";
-import type { Detector, Opinion, SlotDetector } from "./detector.ts";
+import { nothingEvicted, type Detector, type Opinion, type SlotDetector } from "./detector.ts";
+import { chooseForgotten, type Forgettable } from "./forgetting.ts";
 import { rounded, scoreOf, severityOf } from "./scoring.ts";
 
 export interface PortScanSettings {
@@ -40,6 +47,11 @@ interface ScanState extends EntityState {
   hourSuspected: boolean;
 }
 
+/** In V8's heap, in bytes: of a state without its sketch. Measured. */
+const stateBytes = 80;
+/** The same of a state with one attempt, packed. */
+const packedBytes = 45;
+
 const codec: StateCodec<ScanState> = {
   create: () => ({
     touched: false,
@@ -61,6 +73,9 @@ const codec: StateCodec<ScanState> = {
     const [internal, hourFound] = [(bits & 1) !== 0, (bits & 2) !== 0];
     return { touched: false, attempts, records, internal, hourFound, hourSuspected: false };
   },
+  bytes: ({ attempts }) => stateBytes + attempts.memoryBytes,
+  isSmall: ({ attempts }) => attempts.size <= 1,
+  smallBytes: () => packedBytes,
 };
 
 /**
@@ -115,11 +130,13 @@ export const portScan: Detector<PortScanSettings> = {
           hour.state.internal = internal[pairs.source[i]] === 1;
           if (!hour.state.attempts.add(hash, addresses, target, service, flags)) continue;
           hours.touch(hour);
+          hours.grew(hour);
           // What is no news to the hour is none to its day.
           const day = days.at(addresses, pairs.source[i], pairs.bucket[i]);
           day.state.internal = hour.state.internal;
           day.state.attempts.add(hash, addresses, target, service, flags);
           days.touch(day);
+          days.grew(day);
         }
       },
       findings(closedMs) {
@@ -149,10 +166,57 @@ export const portScan: Detector<PortScanSettings> = {
         hours.save(writer);
         days.save(writer);
       },
+      get bytes() {
+        return hours.bytes + days.bytes;
+      },
+      get entities() {
+        return hours.entities + days.entities;
+      },
+      settle(bytesMax, hardBytesMax) {
+        hours.settle();
+        days.settle();
+        if (hours.bytes + days.bytes <= bytesMax) return nothingEvicted;
+        const all = days.remembered().map((day) => withHours(day, hours));
+        const { forgotten, alarmed } = chooseForgotten(all, { bytesMax, hardBytesMax }, (one) =>
+          findingsOf(one, settings),
+        );
+        const forgottenHours = forgotten.flatMap((one) => one.hours);
+        hours.forget(forgottenHours);
+        days.forget(forgotten.map((one) => one.day));
+        return { entities: forgotten.length + forgottenHours.length, alarmed };
+      },
     };
     return detector;
   },
 };
+
+/** A source's day with the hours of it that are open: forgotten as one, since what is no news to them is none to it. */
+interface DayAndHours extends Forgettable {
+  day: Remembered<ScanState>;
+  hours: Remembered<ScanState>[];
+}
+
+function withHours(day: Remembered<ScanState>, allHours: EntityWindows<ScanState>): DayAndHours {
+  const { address, windowStartMs } = day;
+  const hours = allHours.within(address, windowStartMs, windowStartMs + dayMs);
+  const bytes = hours.reduce((sum, hour) => sum + hour.bytes, day.bytes);
+  return { address, windowStartMs, bytes, interest: interestOf(day), day, hours };
+}
+
+/** Distinct attempts of the day that were not answered; 0 for what is small. */
+function interestOf({ entry }: Remembered<ScanState>): number {
+  if (!entry) return 0;
+  const { attempts } = entry.state;
+  let lost = 0;
+  for (let i = 0; i < attempts.size; i++) if ((attempts.flags(i) & Attempt.Answered) === 0) lost++;
+  return 1 + lost * (attempts.count() / attempts.size);
+}
+
+function findingsOf({ day, hours }: DayAndHours, settings: PortScanSettings): Finding[] {
+  const found = hours.map(({ entry }) => entry && judgeSource(entry, false, settings));
+  found.push(day.entry && judgeSource(day.entry, true, settings));
+  return found.filter((finding) => finding !== undefined);
+}
 
 const dnsService = serviceOf(53, Protocol.Udp);
 

@@ -4,6 +4,10 @@ import type { StateReader, StateWriter } from "../slots/state-bytes.ts";
 /** Per element: hash, four address words, a label, flags. */
 const stride = 7;
 
+/** In V8's heap, in bytes: of a sketch, and of an element with the slack that a growing array has. Measured. */
+const sketchBytes = 150;
+const elementBytes = 75;
+
 /**
  * The `k` elements of lowest keyed hash out of all that were added, each an address with a label and flags; up to
  * `k` it is the exact set, beyond it a uniform sample, and the count follows from the greatest hash kept.
@@ -49,6 +53,11 @@ export class BottomK {
   /** Whether nothing can have been displaced. */
   get isExact(): boolean {
     return this.size < this.k;
+  }
+
+  /** Memory, in bytes. */
+  get memoryBytes(): number {
+    return sketchBytes + this.size * elementBytes;
   }
 
   hash(i: number): number {

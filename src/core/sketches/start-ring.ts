@@ -11,6 +11,10 @@ const bytesMax = 2 ** 32 - 1;
 /** Starts kept per pair: the latest ones, by whole 10-second buckets. */
 export const startsKept = 64;
 
+/** In V8's heap, in bytes: of a ring, and of a start with the slack that a growing array has. Measured. */
+const ringBytes = 150;
+const startBytes = 32;
+
 /**
  * The latest starts of a pair within one window, for timing and size regularity.
  *
@@ -41,12 +45,22 @@ export class StartRing {
     this.#trim();
   }
 
+  /** Of the latest start; −1 while there is none. */
+  get latestBucket(): number {
+    return this.size === 0 ? -1 : this.#entries[(this.size - 1) * stride];
+  }
+
   /** Start times relative to the window, in ms, ascending; and the bytes of each. */
   starts(): { atMs: number[]; bytes: number[] } {
     const order = Array.from({ length: this.size }, (_, i) => i * stride).sort(
       (x, y) => this.#entries[x + 1] - this.#entries[y + 1] || this.#entries[x + 2] - this.#entries[y + 2],
     );
     return { atMs: order.map((e) => this.#entries[e + 1]), bytes: order.map((e) => this.#entries[e + 2]) };
+  }
+
+  /** Memory, in bytes. */
+  get memoryBytes(): number {
+    return ringBytes + this.size * startBytes;
   }
 
   save(writer: StateWriter): void {

@@ -63,6 +63,20 @@ export class StateWriter {
     }
   }
 
+  /** Bytes as they are: the reader must know how many. */
+  append(bytes: Uint8Array): void {
+    this.#room(bytes.length);
+    this.#bytes.set(bytes, this.length);
+    this.length += bytes.length;
+  }
+
+  /** As they are, without their length. */
+  raw(bytes: Uint8Array): void {
+    this.#room(bytes.length);
+    this.#bytes.set(bytes, this.length);
+    this.length += bytes.length;
+  }
+
   /** The length of what `write` writes, then that: a reader can pass over what it does not know. */
   block(write: (writer: StateWriter) => void): void {
     const at = this.length;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { formatAddress, parseAddress, wordsAt } from "../../../src/core/flow/address.ts";
-import { bucketMs, Late, sourcesKept, startsMax, type Contacts } from "../../../src/core/flow/contacts.ts";
+import { bucketMs, Refused, sourcesKept, startsMax, type Contacts } from "../../../src/core/flow/contacts.ts";
 import { Initiator, Outcome, Protocol, Tcp } from "../../../src/core/flow/flow-batch.ts";
 import { hashAddress, slotOf } from "../../../src/core/flow/keyed-hash.ts";
 import { networkMatcher } from "../../../src/core/flow/networks.ts";
@@ -173,9 +173,12 @@ describe("fold", () => {
   it("marks what its own batch shows to be late, for the slot of either side", () => {
     const late = { ...base, startMs: traceStartMs };
     const later = { ...base, startMs: traceStartMs + 700_000 };
-    expect([...contactsOf([later, late]).pairs.late]).toEqual([0, Late.ForSource | Late.ForTarget]);
-    expect([...contactsOf([late, later]).pairs.late]).toEqual([0, 0]);
-    expect([...contactsOf([{ ...later, target: "203.0.113.99" }, late]).pairs.late]).toEqual([0, Late.ForSource]);
+    expect([...contactsOf([later, late]).pairs.refused]).toEqual([0, Refused.LateForSource | Refused.LateForTarget]);
+    expect([...contactsOf([late, later]).pairs.refused]).toEqual([0, 0]);
+    expect([...contactsOf([{ ...later, target: "203.0.113.99" }, late]).pairs.refused]).toEqual([
+      0,
+      Refused.LateForSource,
+    ]);
   });
 
   it("loses no record, byte or packet", () => {
