@@ -25,7 +25,13 @@ export default defineConfig({
       {
         test: {
           name: "node",
-          include: [...inBothWorlds, "test/golden/**/*.test.ts", "test/fuzz/**/*.test.ts", "test/e2e/**/*.test.ts"],
+          include: [
+            ...inBothWorlds,
+            "test/golden/**/*.test.ts",
+            "test/fuzz/**/*.test.ts",
+            "test/simulation/**/*.test.ts",
+            "test/e2e/**/*.test.ts",
+          ],
         },
       },
       {

@@ -1,83 +1,85 @@
 import { DurableObject } from "cloudflare:workers";
 import { consoleLog, readConfig, systemClock } from "../src/config.ts";
 import { detectors } from "../src/core/detectors/index.ts";
-import { Shard, type ShardOptions } from "../src/core/slots/shard.ts";
-import { StateReader, StateWriter } from "../src/core/slots/state-bytes.ts";
-import { tenantKeys } from "../src/security/tenant-keys.ts";
-import { BatchLedger, type AppliedBatch } from "./batch-ledger.ts";
-import type { ApplyRequest, ApplyResult, EndResult, EntityShardRpc } from "./shard-rpc.ts";
-import { SnapshotStore } from "./snapshot.ts";
-
-/** From the first change to the snapshot that holds it: what an eviction can lose, against a row written each time. */
-const snapshotDelayMs = 10_000;
+import { Shard } from "../src/core/shard/shard.ts";
+import type { ApplyRequest, ApplyResult, EndRequest, EndResult, ShardGauges } from "../src/core/shard/rpc.ts";
+import { keyring } from "../src/security/tenant-keys.ts";
+import { d1AnomalyStore } from "../src/storage/d1-anomaly-store.ts";
+import { Outbox } from "../src/tiers/outbox.ts";
+import type { EntityShardRpc } from "./shard-rpc.ts";
+import { SqlShardStorage } from "./sql-shard-storage.ts";
 
 /**
- * The memory of one tenant's entities: an actor around a `Shard` of the core.
+ * The memory of one tenant's entities, or of a part of them: an actor around a `Shard` of the core.
  *
- * Named `tenant/index`. State lives in memory, and in a snapshot that an alarm writes.
+ * Named `tenant/index`. Memory is a cache of what its SQLite holds: whatever goes wrong, the object drops it and starts
+ * again from there.
  */
 export class EntityShard extends DurableObject<Env> implements EntityShardRpc {
   readonly #shard: Shard;
-  readonly #batches: BatchLedger;
-  readonly #snapshot: SnapshotStore;
-  #snapshotDue = false;
-  /** Expected of the next one: a quarter more than the last. */
-  #snapshotBytes = 65_536;
+  readonly #outbox: Outbox;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     const config = readConfig(env);
     const name = ctx.id.name!;
     const tenant = name.slice(0, name.lastIndexOf("/"));
-    this.#snapshot = new SnapshotStore(ctx.storage, tenantKeys(config.masterKey, tenant).seal, name);
-    const options = { detectors, allowanceMs: config.allowanceMs, owns: () => true };
-    const { batches, shard } = this.#restore(options) ?? { batches: new BatchLedger(), shard: new Shard(options) };
-    this.#batches = batches;
-    this.#shard = shard;
-  }
-
-  /** What the snapshot holds. One that cannot be read is reported, and the shard learns anew. */
-  #restore(options: ShardOptions): { batches: BatchLedger; shard: Shard } | undefined {
-    try {
-      const saved = this.#snapshot.read();
-      if (!saved) return undefined;
-      const reader = new StateReader(saved);
-      const batches = new BatchLedger(JSON.parse(reader.text()) as [string, AppliedBatch][]);
-      return { batches, shard: new Shard(options, reader.block()) };
-    } catch (error) {
-      consoleLog({ level: "error", message: "snapshot set aside", shard: this.ctx.id.name, detail: String(error) });
-      return undefined;
-    }
+    const keysOf = keyring(config.masterKey);
+    const keys = keysOf(tenant);
+    const storage = new SqlShardStorage(ctx.storage, keys.seal, name);
+    this.#shard = new Shard({ storage, detectors });
+    this.#report(name);
+    this.#outbox = new Outbox(this.#shard, {
+      clock: systemClock,
+      log: consoleLog,
+      alarm: ctx.storage,
+      context: { tenant, idKey: keys.anomalyId, configVersion: config.tenants.get(tenant)?.configVersion ?? "" },
+      anomalies: d1AnomalyStore({ db: env.DB, sealOf: (of) => keysOf(of).seal, clock: systemClock }),
+    });
   }
 
   async apply(request: ApplyRequest): Promise<ApplyResult> {
-    const { batchKey, bodyDigest, contacts, receivedAtMs } = request;
-    const before = this.#batches.find(batchKey);
-    if (before) return { status: before.digest === bodyDigest ? "duplicate" : "conflict" };
-    const { verdicts, late } = this.#shard.apply(contacts);
-    this.#batches.add(batchKey, { digest: bodyDigest, receivedAtMs });
-    await this.#scheduleSnapshot();
-    return { status: "applied", late, verdicts, decidedAtMs: systemClock.nowMs() };
+    const result = this.#change(() => this.#shard.apply(request, systemClock.nowMs()));
+    this.#outbox.arm();
+    return result;
   }
 
-  async end(): Promise<EndResult> {
-    const verdicts = this.#shard.end();
-    await this.#scheduleSnapshot();
+  async end(request: EndRequest): Promise<EndResult> {
+    const verdicts = this.#change(() => this.#shard.end(request));
+    this.#outbox.arm();
     return { verdicts, decidedAtMs: systemClock.nowMs() };
   }
 
-  override alarm(): void {
-    this.#snapshotDue = false;
-    const writer = new StateWriter(this.#snapshotBytes);
-    writer.text(JSON.stringify(this.#batches.entries()));
-    writer.block((block) => this.#shard.save(block));
-    this.#snapshot.write(writer.bytes());
-    this.#snapshotBytes = Math.ceil(1.25 * writer.length);
+  async gauges(): Promise<ShardGauges> {
+    return this.#shard.gauges();
   }
 
-  async #scheduleSnapshot(): Promise<void> {
-    if (this.#snapshotDue) return;
-    this.#snapshotDue = true;
-    await this.ctx.storage.setAlarm(systemClock.nowMs() + snapshotDelayMs);
+  override async alarm(): Promise<void> {
+    await this.#outbox.drain();
+  }
+
+  /** What throws has changed half of the memory: the object starts again from its storage, where nothing is half done. */
+  #change<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      const { name, message, stack } = error as Error;
+      consoleLog({
+        level: "error",
+        message: "shard restarts",
+        shard: this.ctx.id.name,
+        error: `${name}: ${message}`,
+        stack,
+      });
+      this.ctx.abort(`${name}: ${message}`);
+      throw error;
+    }
+  }
+
+  #report(shard: string): void {
+    const { setAside, lost, entries } = this.#shard.restored;
+    if (setAside === 0) return;
+    const message = "blobs set aside: they could not be read";
+    consoleLog({ level: "error", message, shard, set_aside: setAside, lost_slots: lost.length, replayed: entries });
   }
 }

@@ -3,12 +3,19 @@ import * as v from "valibot";
 import { networkMatcher, type NetworkMatcher } from "./core/flow/networks.ts";
 import { permissions, roles, type Permission } from "./security/permissions.ts";
 
-/** Wall time. Injected, so that tests and replays choose it. */
+/** Wall time and chance: all that is not decided by the input. Injected, so that tests and simulations choose them. */
 export interface Clock {
   nowMs(): number;
+  wait(ms: number): Promise<void>;
+  /** 0 ≤ x < 1. */
+  chance(): number;
 }
 
-export const systemClock: Clock = { nowMs: () => Date.now() };
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  chance: () => Math.random(),
+};
 
 /** Takes one event as one JSON object: a lower-case message, ids and counts, never a payload. */
 export type Log = (event: { level: "info" | "warn" | "error"; message: string; [field: string]: unknown }) => void;
@@ -39,6 +46,8 @@ interface TenantConfig {
   readonly tenant: string;
   /** Whether an address is one of the tenant's own. */
   readonly isInternal: NetworkMatcher;
+  /** Objects that share the tenant's entities. */
+  readonly shards: number;
   /** Changes when anything changes that verdicts depend on: 16 hex digits. */
   readonly configVersion: string;
 }
@@ -69,6 +78,14 @@ const internalByDefault = [
   "::1/128",
 ];
 
+/** A slot is the least that a shard can own, four of them fill a snapshot: more shards would cost rows and win nothing. */
+const shardsMax = 64;
+
+const tenantSettings = v.strictObject({
+  internal: v.optional(v.array(v.string())),
+  shards: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(shardsMax))),
+});
+
 const tenantId = v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "must match [a-z0-9][a-z0-9-]{0,62}"));
 
 /** The variables: name, unit, default, and what a higher value costs. */
@@ -86,8 +103,12 @@ const variables = {
       }),
     ),
   ),
-  /** Networks of each tenant, as JSON. Default: private ones. Each network costs a comparison per distinct address. */
-  TENANTS: json("{}", v.record(tenantId, v.strictObject({ internal: v.optional(v.array(v.string())) }))),
+  /**
+   * Networks and shards of each tenant, as JSON. Default: private networks, one shard. Each network costs a comparison
+   * per distinct address; each shard that a batch touches costs a call and a row. Whoever changes `shards` has every
+   * slot that moves start without its past.
+   */
+  TENANTS: json("{}", v.record(tenantId, tenantSettings)),
   /** 32 bytes in base64; a secret, without default. Whoever changes it loses what was stored before. */
   MASTER_KEY: v.pipe(
     v.string("must be set: 32 bytes in base64"),
@@ -119,7 +140,7 @@ export function readConfig(env: object): Config {
   }
   const tenants = new Map<string, TenantConfig>();
   for (const tenant of new Set([...Object.keys(networks), ...keys.map((key) => key.tenant)])) {
-    tenants.set(tenant, tenantConfig(tenant, networks[tenant]?.internal ?? internalByDefault, allowanceMs));
+    tenants.set(tenant, tenantConfig(tenant, networks[tenant] ?? {}, allowanceMs));
   }
   return Object.freeze({ apiKeys, tenants, masterKey, allowanceMs });
 }
@@ -133,14 +154,18 @@ function setting(env: object, name: keyof typeof variables): unknown {
   throw new ConfigError(name, path ? `${path}: ${issue.message}` : issue.message);
 }
 
-function tenantConfig(tenant: string, internal: readonly string[], allowanceMs: number): TenantConfig {
+function tenantConfig(
+  tenant: string,
+  { internal = internalByDefault, shards = 1 }: v.InferOutput<typeof tenantSettings>,
+  allowanceMs: number,
+): TenantConfig {
   try {
     const isInternal = networkMatcher(internal);
     const configVersion = createHash("sha256")
       .update(JSON.stringify({ internal, allowanceMs }))
       .digest("hex")
       .slice(0, 16);
-    return Object.freeze({ tenant, isInternal, configVersion });
+    return Object.freeze({ tenant, isInternal, shards, configVersion });
   } catch (error) {
     throw new ConfigError("TENANTS", `${tenant}: ${(error as Error).message}`);
   }

@@ -6,6 +6,8 @@ import { problemResponse } from "./api/problem.ts";
 import { ConfigError, consoleLog, readConfig, systemClock } from "./config.ts";
 import { keyring } from "./security/tenant-keys.ts";
 import { d1AnomalyStore } from "./storage/d1-anomaly-store.ts";
+import { Acknowledgements } from "./tiers/acknowledgements.ts";
+import { shardName } from "./tiers/shard-call.ts";
 
 export { EntityShard } from "../durable-objects/entity-shard.ts";
 
@@ -18,7 +20,9 @@ function appOf(env: Env): Hono<ApiEnv> {
     clock: systemClock,
     log: consoleLog,
     keysOf,
-    shardOf: (tenant) => env.ENTITY_SHARD.get(env.ENTITY_SHARD.idFromName(`${tenant}/0`)),
+    shardsOf: (tenant) => config.tenants.get(tenant)!.shards,
+    shardOf: (shard) => env.ENTITY_SHARD.get(env.ENTITY_SHARD.idFromName(shardName(shard))),
+    acknowledgements: new Acknowledgements(),
     anomalies: d1AnomalyStore({ db: env.DB, sealOf: (tenant) => keysOf(tenant).seal, clock: systemClock }),
     waitUntil,
   });

@@ -6,6 +6,7 @@ import { guard } from "./guard.ts";
 import { healthRoutes } from "./health.ts";
 import { ingestRoutes } from "./ingest.ts";
 import { openApiRoutes } from "./openapi.ts";
+import { pipelineRoutes } from "./pipeline.ts";
 import { problem } from "./problem.ts";
 
 /** The HTTP API, as `docs/api.md` says. Tests call `app.request(path)`. */
@@ -23,6 +24,7 @@ export function createApp(deps: ApiDeps): Hono<ApiEnv> {
   app.route("/", openApiRoutes(app));
   app.route("/v1/ingest", ingestRoutes(deps));
   app.route("/v1/anomalies", anomalyRoutes(deps));
+  app.route("/v1/pipeline", pipelineRoutes(deps));
 
   app.notFound((c) => {
     const allow = methodsOf(app, c.req.path);

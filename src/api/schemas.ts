@@ -19,6 +19,7 @@ export const batchAnswer = v.strictObject({
   duplicate: count,
   late: count,
   sampled: count,
+  repaired: v.boolean(),
   rejects: v.array(v.looseObject({ line: count, reason: v.string() })),
   anomalies: changedAnomalies,
   stored: v.boolean(),
@@ -49,11 +50,48 @@ export const anomaly = v.strictObject({
   decided_at: time,
   stored_at: time,
   evidence: v.record(v.string(), v.unknown()),
-  completeness: v.strictObject({ late_records: count, evicted_entities: count, folded_contacts: count }),
+  completeness: v.strictObject({
+    late_records: count,
+    evicted_entities: count,
+    folded_contacts: count,
+    warming_up: v.boolean(),
+  }),
   tiers: v.array(v.strictObject({ tier: v.picklist([1, 2, 3]), ran: v.boolean(), reason: v.nullable(v.string()) })),
 });
 
 export const anomalyList = v.strictObject({ anomalies: v.array(anomaly), next: v.nullable(v.string()) });
+
+const countOrNull = v.nullable(v.number());
+
+/** Units stand in the names; `_ms` are milliseconds since 1970. */
+const shardGauges = v.strictObject({
+  shard: count,
+  slots: count,
+  entities: count,
+  state_bytes: count,
+  slot_state_bytes_max: count,
+  evicted_entities: count,
+  late_records: count,
+  record_ids: count,
+  record_ids_forgotten: count,
+  watermark_ms: countOrNull,
+  log_entries: count,
+  log_rows: count,
+  log_bytes: count,
+  dirty_slots: count,
+  batch_keys: count,
+  batch_keys_forgotten: count,
+  batch_keys_since_ms: countOrNull,
+  pending_verdicts: count,
+  pending_since_ms: countOrNull,
+  rows_written: v.strictObject({ log: count, state: count, keys: count }),
+  restored: v.strictObject({ entries: count, rows: count, bytes: count, set_aside: count, lost_slots: count }),
+});
+
+export const pipeline = v.strictObject({
+  bounds: v.record(v.string(), count),
+  shards: v.array(shardGauges),
+});
 
 export const health = v.strictObject({ status: v.literal("ok") });
 

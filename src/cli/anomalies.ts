@@ -73,7 +73,7 @@ function windowText({ start, end }: StoredAnomaly["window"]): string {
   return `${startText}–${isSameDay ? endText.slice(11) : endText}`;
 }
 
-function anomalyTable(found: StoredAnomaly[]): string {
+export function anomalyTable(found: StoredAnomaly[]): string {
   if (found.length === 0) return "Nothing was found.";
   return table(["window (UTC)", "severity", "threat", "entity", "summary", "state"], found.map(cells));
 }

@@ -28,6 +28,8 @@ interface Completeness {
   late_records: number;
   evicted_entities: number;
   folded_contacts: number;
+  /** Whether its detector has not seen the whole window: state was lost, or could not be read by a new version. */
+  warming_up: boolean;
 }
 
 /** A span of event time, half open. */

@@ -1,9 +1,9 @@
-export const permissions = ["ingest:write", "anomalies:read"] as const;
+export const permissions = ["ingest:write", "anomalies:read", "pipeline:read"] as const;
 export type Permission = (typeof permissions)[number];
 
 export const roles = {
   shipper: ["ingest:write"],
-  viewer: ["anomalies:read"],
+  viewer: ["anomalies:read", "pipeline:read"],
   admin: permissions,
 } as const satisfies Record<string, readonly Permission[]>;
 
@@ -15,6 +15,7 @@ export const routeAccess: ReadonlyMap<string, Permission | "public"> = new Map<s
   ["POST /v1/ingest/:format", "ingest:write"],
   ["GET /v1/anomalies", "anomalies:read"],
   ["GET /v1/anomalies/:id", "anomalies:read"],
+  ["GET /v1/pipeline", "pipeline:read"],
 ]);
 
 /** Who asks, and what they may do. */

@@ -23,6 +23,7 @@ export interface AnomalyRow {
   late_records: number;
   evicted_entities: number;
   folded_contacts: number;
+  warming_up: number;
   tiers: string;
   sealed: string;
 }
@@ -51,6 +52,7 @@ export function rowOf(anomaly: Anomaly, seal: Seal): Omit<AnomalyRow, "tenant" |
     late_records: anomaly.completeness.late_records,
     evicted_entities: anomaly.completeness.evicted_entities,
     folded_contacts: anomaly.completeness.folded_contacts,
+    warming_up: anomaly.completeness.warming_up ? 1 : 0,
     tiers: JSON.stringify(anomaly.tiers),
     sealed: Buffer.from(seal.seal(Buffer.from(JSON.stringify(sealed)), context(anomaly))).toString("base64"),
   };
@@ -79,6 +81,7 @@ export function anomalyOf(row: AnomalyRow, seal: Seal): StoredAnomaly {
       late_records: row.late_records,
       evicted_entities: row.evicted_entities,
       folded_contacts: row.folded_contacts,
+      warming_up: row.warming_up === 1,
     },
     tiers: JSON.parse(row.tiers) as TierReport[],
   };

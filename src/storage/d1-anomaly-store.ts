@@ -27,7 +27,7 @@ export function d1AnomalyStore({ db, sealOf, clock }: D1AnomalyStoreParts): Anom
       const rows = anomalies.map((anomaly) => JSON.stringify(rowOf(anomaly, seal)));
       const storedAt = clock.nowMs();
       const statements = inStatements(rows).map((json) => db.prepare(upsertSql).bind(tenant, json, storedAt));
-      await askD1(() => db.batch(statements));
+      await askD1(clock, () => db.batch(statements));
     },
 
     async list(tenant, query) {
@@ -37,7 +37,7 @@ export function d1AnomalyStore({ db, sealOf, clock }: D1AnomalyStoreParts): Anom
       const readMax = matchesEntity ? openedRowsMax : query.limit;
       for (let read = 0; read < readMax && page.anomalies.length < query.limit;) {
         const wanted = Math.min(readMax - read, matchesEntity ? searchRows : query.limit);
-        const rows = await select(db, tenant, { ...query, behind: page.next }, wanted);
+        const rows = await select(db, clock, tenant, { ...query, behind: page.next }, wanted);
         const hasMore = rows.length > wanted;
         for (const row of rows.slice(0, wanted)) {
           if (page.anomalies.length === query.limit) return page;
@@ -53,7 +53,7 @@ export function d1AnomalyStore({ db, sealOf, clock }: D1AnomalyStoreParts): Anom
 
     async get(tenant, id): Promise<StoredAnomaly | undefined> {
       const statement = db.prepare("SELECT * FROM anomalies WHERE tenant = ? AND id = ?").bind(tenant, id);
-      const row = await askD1(() => statement.first<AnomalyRow>());
+      const row = await askD1(clock, () => statement.first<AnomalyRow>());
       return row ? anomalyOf(row, sealOf(tenant)) : undefined;
     },
   };
@@ -77,6 +77,7 @@ const columns: readonly (keyof ReturnType<typeof rowOf>)[] = [
   "late_records",
   "evicted_entities",
   "folded_contacts",
+  "warming_up",
   "tiers",
   "sealed",
 ];
@@ -107,7 +108,13 @@ function inStatements(rows: readonly string[]): string[] {
 }
 
 /** One row more than wanted, if there is one. */
-async function select(db: D1Database, tenant: string, query: AnomalyQuery, wanted: number): Promise<AnomalyRow[]> {
+async function select(
+  db: D1Database,
+  clock: Clock,
+  tenant: string,
+  query: AnomalyQuery,
+  wanted: number,
+): Promise<AnomalyRow[]> {
   const conditions = ["tenant = ?", "severity >= ?", "window_end >= ?", "window_end < ?"];
   const values: unknown[] = [tenant, severities.indexOf(query.severityMin), query.sinceMs, query.untilMs];
   if (query.threats.length > 0) {
@@ -122,7 +129,7 @@ async function select(db: D1Database, tenant: string, query: AnomalyQuery, wante
   const direction = isNewestFirst ? "DESC" : "ASC";
   const sql = `SELECT * FROM anomalies WHERE ${conditions.join(" AND ")}
     ORDER BY stored_revision ${direction}, id ${direction} LIMIT ?`;
-  const { results } = await askD1(() =>
+  const { results } = await askD1(clock, () =>
     db
       .prepare(sql)
       .bind(...values, wanted + 1)

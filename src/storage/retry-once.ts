@@ -1,15 +1,20 @@
+import type { Clock } from "../config.ts";
+
 /** How long to wait before the only retry, in ms: long enough for a restart, short enough for an open request. */
 const waitMsMin = 50;
 const waitMsMax = 200;
 
 /** Calls, and where `isTransient` says so of what it threw, calls once more. Only for what may be done twice. */
-export async function retryOnce<T>(call: () => Promise<T>, isTransient: (error: unknown) => boolean): Promise<T> {
+export async function retryOnce<T>(
+  clock: Clock,
+  call: () => Promise<T>,
+  isTransient: (error: unknown) => boolean,
+): Promise<T> {
   try {
     return await call();
   } catch (error) {
     if (!isTransient(error)) throw error;
-    const waitMs = waitMsMin + Math.random() * (waitMsMax - waitMsMin);
-    await new Promise((resolve) => setTimeout(resolve, waitMs));
+    await clock.wait(waitMsMin + clock.chance() * (waitMsMax - waitMsMin));
     return call();
   }
 }

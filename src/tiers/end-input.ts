@@ -1,17 +1,33 @@
-import { callShard, isShardFailure, type ShardFailure } from "./shard-call.ts";
+import type { EndResult } from "../core/shard/rpc.ts";
+import { callShard, isShardFailure, shardName, type ShardFailure, type ShardRef } from "./shard-call.ts";
 import { storeVerdicts, type ProcessParts, type StoredVerdicts } from "./store-verdicts.ts";
 
 /** How long to wait for D1, in ms: its own limit for a query. Nobody waits for this answer but who wants the verdicts. */
 const storeWaitMs = 30_000;
 
-/** Declares a tenant's input ended, and stores what its shard says at last. */
+/** Declares a tenant's input ended, and stores what its shards say at last. */
 export async function endInput(
   parts: ProcessParts,
   tenant: string,
 ): Promise<StoredVerdicts | ShardFailure | { reason: "storage_unavailable" }> {
   const receivedAtMs = parts.clock.nowMs();
-  const result = await callShard(() => parts.shardOf(tenant).end(), parts.log);
-  if (isShardFailure(result)) return result;
-  const told = await storeVerdicts(parts, { tenant, receivedAtMs, ...result }, storeWaitMs);
+  const shards = Array.from({ length: parts.shardsOf(tenant) }, (_, index) => ({ tenant, index }));
+  const results = await Promise.all(shards.map((shard) => endShard(parts, shard, receivedAtMs)));
+  const ended: EndResult[] = [];
+  for (const result of results) {
+    if (isShardFailure(result)) return result;
+    ended.push(result);
+  }
+  const verdicts = ended.map((result, index) => ({ shard: { tenant, index }, verdicts: result.verdicts }));
+  const decidedAtMs = Math.max(...ended.map((result) => result.decidedAtMs));
+  const told = await storeVerdicts(parts, { tenant, verdicts, decidedAtMs }, storeWaitMs);
   return told.stored ? told : { reason: "storage_unavailable" };
+}
+
+async function endShard(parts: ProcessParts, shard: ShardRef, receivedAtMs: number): Promise<EndResult | ShardFailure> {
+  const name = shardName(shard);
+  const acknowledged = parts.acknowledgements.take(name);
+  const result = await callShard(parts, () => parts.shardOf(shard).end({ receivedAtMs, acknowledged }));
+  if (isShardFailure(result)) parts.acknowledgements.add(name, acknowledged);
+  return result;
 }

@@ -1,6 +1,5 @@
 import { BatchPool } from "../core/flow/batch-pool.ts";
 import type { FlowBatch } from "../core/flow/flow-batch.ts";
-import { fold } from "../core/flow/fold.ts";
 import { orient } from "../core/flow/orient.ts";
 import type { Format, Reject } from "../core/formats/format.ts";
 import { formats } from "../core/formats/index.ts";
@@ -8,7 +7,8 @@ import { RecordReader } from "../core/formats/record-reader.ts";
 import { batchKey } from "../ingest/batch-key.ts";
 import type { BodyFailure, DecodedBody } from "../ingest/body.ts";
 import type { Principal } from "../security/permissions.ts";
-import { callShard, isShardFailure, type ShardFailure } from "./shard-call.ts";
+import { learnBatch, type Conflict, type NamedBatch } from "./learn-batch.ts";
+import type { ShardFailure } from "./shard-call.ts";
 import { storeVerdicts, type ChangedAnomaly, type ProcessParts } from "./store-verdicts.ts";
 
 /** Records of one batch: 200,000 flows fold in about 50 ms and fit into memory as columns (14 MB). */
@@ -37,6 +37,8 @@ export interface BatchAnswer {
   duplicate: number;
   late: number;
   sampled: number;
+  /** Whether this repeat completed a batch of which some shards had learnt their part before. */
+  repaired: boolean;
   rejects: readonly Reject[];
   anomalies: readonly ChangedAnomaly[];
   stored: boolean;
@@ -50,53 +52,59 @@ export type BatchFailure =
   | ShardFailure
   | { reason: "idempotency_conflict"; idempotency_key: string };
 
-/** The way of a batch: parse, orient, fold; then remember, detect and correlate in its shard; then store. */
+/** The way of a batch: parse, orient; fold, remember, detect and correlate in its shards; then store. */
 export async function processBatch(parts: ProcessParts, incoming: IncomingBatch): Promise<BatchAnswer | BatchFailure> {
   const { principal, body, idempotencyKey, receivedAtMs } = incoming;
   const { tenant, kid } = principal;
-
   const read = await readRecords(incoming);
   if ("reason" in read) return read;
-  const { batch, counts, rejects } = read;
-  const key = batchKey({ tenant, kid, idempotencyKey, bodyDigest: body.digest });
-  const answer = (rest: Partial<BatchAnswer>): BatchAnswer => ({
-    batch: key,
+  const { batch: flows, counts, rejects } = read;
+  orient(flows);
+  const named = {
+    tenant,
+    key: batchKey({ tenant, kid, idempotencyKey, bodyDigest: body.digest }),
+    isNamedByShipper: idempotencyKey !== undefined,
+    bodyDigest: body.digest,
+    flows,
+    receivedAtMs,
+  };
+  const result = await judgeBatch(parts, named, counts);
+  spareBatches.giveBack(flows);
+  if (!("reason" in result)) return { ...result, rejects: result.duplicate === counts.received ? [] : rejects };
+  if (result.reason !== "conflict") return result;
+  return { reason: "idempotency_conflict", idempotency_key: idempotencyKey ?? "" };
+}
+
+/** Has an oriented batch learnt and its verdicts stored; answers what became of each record. */
+export async function judgeBatch(
+  parts: ProcessParts,
+  named: NamedBatch,
+  counts: Counts,
+): Promise<Omit<BatchAnswer, "rejects"> | ShardFailure | Conflict> {
+  const answer = (rest: Partial<BatchAnswer>): Omit<BatchAnswer, "rejects"> => ({
+    batch: named.key,
     ...counts,
-    rejects,
+    repaired: false,
     anomalies: [],
     stored: true,
     ...rest,
-    latency_ms: parts.clock.nowMs() - receivedAtMs,
+    latency_ms: parts.clock.nowMs() - named.receivedAtMs,
   });
-  if (counts.accepted === 0 && idempotencyKey === undefined) return answer({});
-
-  orient(batch);
-  const contacts = fold(batch, {
-    hashKey: parts.keysOf(tenant).entityHash,
-    isInternal: parts.config.tenants.get(tenant)!.isInternal,
-    allowanceMs: parts.config.allowanceMs,
-  });
-  spareBatches.giveBack(batch);
-  const request = { batchKey: key, bodyDigest: body.digest, contacts, receivedAtMs };
-  const result = await callShard(() => parts.shardOf(tenant).apply(request), parts.log);
-  if (isShardFailure(result)) return result;
-
-  switch (result.status) {
-    case "conflict":
-      return { reason: "idempotency_conflict", idempotency_key: idempotencyKey ?? "" };
-    case "duplicate":
-      return answer({ accepted: 0, rejected: 0, skipped: 0, duplicate: counts.received, rejects: [] });
-    case "applied": {
-      const { late, verdicts, decidedAtMs } = result;
-      const told = await storeVerdicts(parts, { tenant, verdicts, receivedAtMs, decidedAtMs }, storeWaitMs);
-      return answer({ accepted: counts.accepted - late, late, ...told });
-    }
-  }
+  if (counts.accepted === 0 && !named.isNamedByShipper) return answer({});
+  const learnt = await learnBatch(parts, named);
+  if ("reason" in learnt) return learnt;
+  if (learnt.isDuplicate) return answer({ accepted: 0, rejected: 0, skipped: 0, duplicate: counts.received });
+  const { late, duplicates, repaired, verdicts, decidedAtMs } = learnt;
+  const told = await storeVerdicts(parts, { tenant: named.tenant, verdicts, decidedAtMs }, storeWaitMs);
+  return answer({ accepted: counts.accepted - late - duplicates, late, duplicate: duplicates, repaired, ...told });
 }
 
 const spareBatches = new BatchPool();
 
-type Counts = Pick<BatchAnswer, "received" | "accepted" | "rejected" | "skipped" | "duplicate" | "late" | "sampled">;
+export type Counts = Pick<
+  BatchAnswer,
+  "received" | "accepted" | "rejected" | "skipped" | "duplicate" | "late" | "sampled"
+>;
 type Read = { batch: FlowBatch; counts: Counts; rejects: readonly Reject[] };
 
 /** The body as columns. Nothing has been applied yet, whatever is wrong with it. */

@@ -1,19 +1,33 @@
 import type { EntityShardRpc } from "../../durable-objects/shard-rpc.ts";
-import type { Log } from "../config.ts";
+import type { Clock, Log } from "../config.ts";
 import { retryOnce } from "../storage/retry-once.ts";
 
-/** Finds the shard of a tenant; a new stub with each call, since a broken one stays broken. */
-export type ShardOf = (tenant: string) => EntityShardRpc;
+/** Which shard: a tenant has as many as its configuration says. */
+export interface ShardRef {
+  tenant: string;
+  index: number;
+}
+
+/** Finds a shard; a new stub with each call, since a broken one stays broken. */
+export type ShardOf = (shard: ShardRef) => EntityShardRpc;
 
 export type ShardFailure = { reason: "overloaded" } | { reason: "shard_unavailable" };
 
 /** What the platform says of an object that it could not reach. */
 type PlatformError = Error & { retryable?: boolean; overloaded?: boolean };
 
-/** Calls a shard, twice where the platform says that this may help. Both of its methods may be called twice. */
-export async function callShard<T extends object>(call: () => Promise<T>, log: Log): Promise<T | ShardFailure> {
+/** The name of the object. */
+export function shardName({ tenant, index }: ShardRef): string {
+  return `${tenant}/${index}`;
+}
+
+/** Calls a shard, twice where the platform says that this may help. All of its methods may be called twice. */
+export async function callShard<T extends object>(
+  { clock, log }: { clock: Clock; log: Log },
+  call: () => Promise<T>,
+): Promise<T | ShardFailure> {
   try {
-    return await retryOnce(call, (error) => {
+    return await retryOnce(clock, call, (error) => {
       const { retryable, overloaded } = error as PlatformError;
       return retryable === true && overloaded !== true;
     });

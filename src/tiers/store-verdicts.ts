@@ -1,9 +1,11 @@
+import type { PendingVerdict } from "../core/slots/slot.ts";
 import type { Verdict } from "../core/verdict.ts";
 import type { Clock, Config, Log } from "../config.ts";
 import type { TenantKeys } from "../security/tenant-keys.ts";
 import type { AnomalyStore } from "../storage/anomalies.ts";
+import type { Acknowledgements } from "./acknowledgements.ts";
 import { anomalyOf } from "./anomaly.ts";
-import type { ShardOf } from "./shard-call.ts";
+import { shardName, type ShardOf, type ShardRef } from "./shard-call.ts";
 
 /** What processing needs from outside. */
 export interface ProcessParts {
@@ -11,7 +13,10 @@ export interface ProcessParts {
   clock: Clock;
   log: Log;
   keysOf(tenant: string): TenantKeys;
+  /** How many shards a tenant has. */
+  shardsOf(tenant: string): number;
   shardOf: ShardOf;
+  acknowledgements: Acknowledgements;
   anomalies: AnomalyStore;
   /** Keeps the isolate alive until the promise settles. */
   waitUntil(promise: Promise<unknown>): void;
@@ -31,28 +36,34 @@ export interface StoredVerdicts {
 
 export interface DecidedVerdicts {
   tenant: string;
-  verdicts: readonly Verdict[];
-  receivedAtMs: number;
+  verdicts: readonly { shard: ShardRef; verdicts: readonly PendingVerdict[] }[];
   decidedAtMs: number;
 }
 
 /**
  * Writes verdicts to D1 and waits for it at most `waitMsMax`; what takes longer goes on behind the answer. A failed
- * write is `stored: false` and not an error: the shard has them.
+ * write is `stored: false` and not an error: the shards have them, and write what nobody acknowledges.
  */
 export async function storeVerdicts(
   parts: ProcessParts,
-  { tenant, verdicts, receivedAtMs, decidedAtMs }: DecidedVerdicts,
+  { tenant, verdicts, decidedAtMs }: DecidedVerdicts,
   waitMsMax: number,
 ): Promise<StoredVerdicts> {
-  if (verdicts.length === 0) return { anomalies: [], stored: true };
+  const all = verdicts.flatMap((one) => one.verdicts);
+  if (all.length === 0) return { anomalies: [], stored: true };
   const idKey = parts.keysOf(tenant).anomalyId;
   const configVersion = parts.config.tenants.get(tenant)!.configVersion;
-  const context = { tenant, idKey, configVersion, receivedAtMs, decidedAtMs };
-  const anomalies = verdicts.map((verdict) => anomalyOf(verdict, context));
+  const context = { tenant, idKey, configVersion, decidedAtMs };
+  const anomalies = all.map(({ verdict, receivedAtMs }) => anomalyOf(verdict, { ...context, receivedAtMs }));
 
   const writing = parts.anomalies.upsert(tenant, anomalies).then(
-    () => true,
+    () => {
+      for (const { shard, verdicts: stored } of verdicts) {
+        const revisions = stored.map(({ slot, verdict }) => ({ slot, revision: verdict.revision }));
+        parts.acknowledgements.add(shardName(shard), revisions);
+      }
+      return true;
+    },
     (error: Error) => {
       parts.log({
         level: "error",
@@ -65,17 +76,6 @@ export async function storeVerdicts(
     },
   );
   parts.waitUntil(writing);
-  const stored = await within(waitMsMax, writing);
+  const stored = await Promise.race([writing, parts.clock.wait(waitMsMax).then(() => false)]);
   return { anomalies: anomalies.map(({ id, revision, state }) => ({ id, revision, state })), stored };
-}
-
-/** What the promise becomes, or false after so long. */
-async function within(waitMsMax: number, promise: Promise<boolean>): Promise<boolean> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeout = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), waitMsMax);
-  });
-  const result = await Promise.race([promise, timeout]);
-  clearTimeout(timer);
-  return result;
 }

@@ -1,10 +1,10 @@
 import { detectors } from "../../src/core/detectors/index.ts";
 import { FlowBatch } from "../../src/core/flow/flow-batch.ts";
-import { fold } from "../../src/core/flow/fold.ts";
+import { allowanceBuckets, fold } from "../../src/core/flow/fold.ts";
 import { networkMatcher } from "../../src/core/flow/networks.ts";
 import { orient } from "../../src/core/flow/orient.ts";
 import { RecordReader } from "../../src/core/formats/record-reader.ts";
-import { Shard } from "../../src/core/slots/shard.ts";
+import { Slots, slotsOf } from "../../src/core/slots/slots.ts";
 import { StateWriter } from "../../src/core/slots/state-bytes.ts";
 
 export interface StateSize {
@@ -18,7 +18,7 @@ const allowanceMs = 600_000;
 
 /** What a shard remembers of these logs, as it would save it. */
 export function stateSize(logs: Iterable<string>, internal: readonly string[]): StateSize {
-  const shard = new Shard({ detectors, allowanceMs, owns: () => true });
+  const slots = new Slots({ detectors });
   const options = { hashKey: [1, 2], isInternal: networkMatcher(internal), allowanceMs } as const;
   const entities = new Set<string>();
   let flows = 0;
@@ -28,12 +28,13 @@ export function stateSize(logs: Iterable<string>, internal: readonly string[]): 
     reader.push(new TextEncoder().encode(log));
     flows += reader.end().accepted;
     orient(batch);
-    const contacts = fold(batch, options);
+    const { contacts } = fold(batch, options);
     for (let i = 0; i < contacts.addressHash.length; i++)
       entities.add(contacts.addresses.subarray(4 * i, 4 * i + 4).join());
-    shard.apply(contacts);
+    const learning = { wanted: slotsOf(contacts), allowanceBuckets: allowanceBuckets(allowanceMs), receivedAtMs: 0 };
+    slots.learn(contacts, learning);
   }
   const writer = new StateWriter();
-  shard.save(writer);
+  for (const slot of slots.used()) slot.save(writer);
   return { entities: entities.size, flows, bytes_per_entity: Math.round(writer.length / entities.size) };
 }

@@ -50,7 +50,7 @@ describe("GET /v1/anomalies", () => {
         decided_at: "2026-11-22T16:59:59.990Z",
         stored_at: "2026-11-22T17:00:00.000Z",
         evidence: { ports: 200, ports_min: 15 },
-        completeness: { late_records: 0, evicted_entities: 0, folded_contacts: 0 },
+        completeness: { late_records: 0, evicted_entities: 0, folded_contacts: 0, warming_up: false },
         tiers: [{ tier: 1, ran: true, reason: null }],
       },
     ]);

@@ -1,10 +1,14 @@
 import { env } from "cloudflare:test";
-import type { ApplyRequest, ApplyResult, EntityShardRpc } from "../../durable-objects/shard-rpc.ts";
+import type { EntityShardRpc } from "../../durable-objects/shard-rpc.ts";
 import { createApp } from "../../src/api/app.ts";
-import { readConfig, type Log } from "../../src/config.ts";
+import { readConfig, type Clock, type Log } from "../../src/config.ts";
+import type { ApplyRequest, ApplyResult, EndResult, ShardGauges } from "../../src/core/shard/rpc.ts";
 import type { Anomaly, Verdict } from "../../src/core/verdict.ts";
+import { MemoryStorage } from "../../src/core/shard/memory-storage.ts";
+import { Shard } from "../../src/core/shard/shard.ts";
 import { keyring } from "../../src/security/tenant-keys.ts";
 import { d1AnomalyStore } from "../../src/storage/d1-anomaly-store.ts";
+import { Acknowledgements } from "../../src/tiers/acknowledgements.ts";
 import type { ProcessParts } from "../../src/tiers/store-verdicts.ts";
 
 /** 2026-11-22T17:00:00Z */
@@ -12,7 +16,12 @@ export const hourMs = Date.UTC(2026, 10, 22, 17);
 
 export const config = readConfig(env);
 const keysOf = keyring(config.masterKey);
-export const clock = { now: hourMs, nowMs: () => clock.now };
+export const clock: Clock & { now: number } = {
+  now: hourMs,
+  nowMs: () => clock.now,
+  wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  chance: () => 0,
+};
 export const store = d1AnomalyStore({ db: env.DB, sealOf: (tenant) => keysOf(tenant).seal, clock });
 
 export function auth(kid: "admin" | "shipper" | "viewer" | "other"): Record<string, string> {
@@ -32,14 +41,22 @@ class FakeShard implements EntityShardRpc {
     this.calls.push(request);
     this.#failMaybe();
     const digest = this.#seen.get(request.batchKey);
-    if (digest !== undefined) return { status: digest === request.bodyDigest ? "duplicate" : "conflict" };
+    if (digest !== undefined)
+      return digest === request.bodyDigest ? { status: "duplicate", late: this.late } : { status: "conflict" };
     this.#seen.set(request.batchKey, request.bodyDigest);
-    return { status: "applied", late: this.late, verdicts: this.verdicts, decidedAtMs: clock.now };
+    const { receivedAtMs } = request;
+    const verdicts = this.verdicts.map((one) => ({ slot: 0, verdict: one, receivedAtMs }));
+    return { status: "applied", late: this.late, repaired: false, verdicts, decidedAtMs: clock.now };
   }
 
-  async end(): Promise<{ verdicts: Verdict[]; decidedAtMs: number }> {
+  async end(): Promise<EndResult> {
     this.#failMaybe();
-    return { verdicts: this.verdicts, decidedAtMs: clock.now };
+    const verdicts = this.verdicts.map((one) => ({ slot: 0, verdict: one, receivedAtMs: clock.now }));
+    return { verdicts, decidedAtMs: clock.now };
+  }
+
+  async gauges(): Promise<ShardGauges> {
+    return new Shard({ storage: new MemoryStorage(), detectors: [] }).gauges();
   }
 
   #failMaybe(): void {
@@ -58,7 +75,9 @@ export function testApp(more: Partial<ProcessParts> = {}) {
     clock,
     log: (event) => void events.push(event),
     keysOf,
+    shardsOf: () => 1,
     shardOf: () => shard,
+    acknowledgements: new Acknowledgements(),
     anomalies: store,
     waitUntil: (promise) => void pending.push(promise),
     ...more,
@@ -85,7 +104,7 @@ export function verdict(more: Partial<Verdict> = {}): Verdict {
     evidence: { ports: 200, ports_min: 15 },
     state: "provisional",
     revision: 1,
-    completeness: { late_records: 0, evicted_entities: 0, folded_contacts: 0 },
+    completeness: { late_records: 0, evicted_entities: 0, folded_contacts: 0, warming_up: false },
     ...more,
   };
 }

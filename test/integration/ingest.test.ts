@@ -2,6 +2,7 @@ import { deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from "node:zl
 import { describe, expect, it } from "vitest";
 import * as v from "valibot";
 import { batchAnswer, endAnswer } from "../../src/api/schemas.ts";
+import { unpackContacts } from "../../src/core/flow/pack-contacts.ts";
 import { rawBytesMax } from "../../src/ingest/body.ts";
 import { StorageError } from "../../src/storage/d1.ts";
 import { anomaly, auth, hourMs, store, testApp, vpcLines, verdict } from "./harness.ts";
@@ -31,7 +32,7 @@ describe("POST /v1/ingest/{format}", () => {
     expect(answer.rejects).toMatchObject([{ line: 4, reason: "out_of_range" }]);
     expect(shard.calls).toHaveLength(1);
     expect(shard.calls[0]).toMatchObject({ batchKey: answer.batch, receivedAtMs: hourMs });
-    expect(shard.calls[0].contacts.pairs.length).toBe(3);
+    expect(unpackContacts(shard.calls[0].contacts).pairs.length).toBe(3);
   });
 
   it("answers a repeat with all that it accepted before as duplicate", async () => {
@@ -160,7 +161,7 @@ describe("POST /v1/ingest/{format}", () => {
     const startS = hourMs / 1000 - 60;
     const body = `10.0.1.1 10.0.0.5 49152 22 6 1 40 ${startS} ${startS + 10} REJECT\n`;
     expect(await answerOf(await post(`${path}?fields=${fields}`, body))).toMatchObject({ accepted: 1 });
-    expect([...shard.calls[0].contacts.pairs.port]).toEqual([22]);
+    expect([...unpackContacts(shard.calls[0].contacts).pairs.port]).toEqual([22]);
   });
 
   it("rejects records from the future", async () => {

@@ -6,8 +6,12 @@ import { FlowBatch, Initiator, Outcome, Protocol } from "../../src/core/flow/flo
 import { fold, type FoldOptions } from "../../src/core/flow/fold.ts";
 import { networkMatcher } from "../../src/core/flow/networks.ts";
 import { orient } from "../../src/core/flow/orient.ts";
-import { Shard } from "../../src/core/slots/shard.ts";
-import { StateWriter } from "../../src/core/slots/state-bytes.ts";
+import { packContacts, unpackContacts } from "../../src/core/flow/pack-contacts.ts";
+import { splitContacts } from "../../src/core/flow/split-contacts.ts";
+import { MemoryStorage } from "../../src/core/shard/memory-storage.ts";
+import { Shard } from "../../src/core/shard/shard.ts";
+import type { ApplyRequest } from "../../src/core/shard/rpc.ts";
+import type { SlotBounds } from "../../src/core/slots/slot.ts";
 import type { Verdict } from "../../src/core/verdict.ts";
 import { Random } from "./random.ts";
 
@@ -27,10 +31,12 @@ export interface TraceFlow {
   targetPackets?: number;
   initiator?: Initiator;
   tcpFlags?: number;
+  /** An id of its own, above 0; none unless told. */
+  recordId?: number;
 }
 
 export function batchOf(flows: readonly TraceFlow[]): FlowBatch {
-  const batch = new FlowBatch();
+  const batch = new FlowBatch(Math.max(1, flows.length));
   for (const flow of flows) {
     const outcome = flow.outcome ?? Outcome.Answered;
     const row = batch.add();
@@ -48,6 +54,8 @@ export function batchOf(flows: readonly TraceFlow[]): FlowBatch {
     batch.tcpFlags[row] = flow.tcpFlags ?? 0;
     batch.outcome[row] = outcome;
     batch.initiator[row] = flow.initiator ?? Initiator.Source;
+    batch.recordIdHigh[row] = 0;
+    batch.recordIdLow[row] = flow.recordId ?? 0;
   }
   orient(batch);
   return batch;
@@ -60,7 +68,7 @@ const foldOptions: FoldOptions = {
 };
 
 export function contactsOf(flows: readonly TraceFlow[], options: Partial<FoldOptions> = {}): Contacts {
-  return fold(batchOf(flows), { ...foldOptions, ...options });
+  return unpackContacts(packContacts(fold(batchOf(flows), { ...foldOptions, ...options }).contacts));
 }
 
 export interface RunOptions {
@@ -69,6 +77,7 @@ export interface RunOptions {
   /** Objects among which the slots are dealt. */
   shards?: number;
   detectors?: readonly Detector[];
+  bounds?: SlotBounds;
   /** Whether each shard loses its memory and is restored from its bytes after every batch. */
   evict?: boolean;
   /** Of fold and shards alike. */
@@ -79,32 +88,48 @@ export interface RunOptions {
   tamper?: (contacts: Contacts) => Contacts;
 }
 
-function savedBytes(shard: Shard): Uint8Array {
-  const writer = new StateWriter();
-  shard.save(writer);
-  return writer.bytes();
-}
-
 /** Everything that the slots said, in order. */
 export function verdictsOf(flows: readonly TraceFlow[], options: RunOptions = {}): Verdict[] {
   const { cut = flows.length, shards: shardCount = 1, tamper = (contacts) => contacts } = options;
   const { allowanceMs = foldOptions.allowanceMs } = options;
-  const optionsOf = (index: number) => ({
-    detectors: options.detectors ?? detectors,
-    allowanceMs,
-    owns: (slot: number) => slot % shardCount === index,
-  });
-  const shards = Array.from({ length: shardCount }, (_, index) => new Shard(optionsOf(index)));
+  const storages = Array.from({ length: shardCount }, () => new MemoryStorage());
+  const made = (storage: MemoryStorage) =>
+    new Shard({ storage, detectors, ...pickDefined(options.detectors, options.bounds) });
+  const shards = storages.map(made);
   const verdicts: Verdict[] = [];
   for (let from = 0; from < flows.length; from += cut) {
     const contacts = tamper(contactsOf(flows.slice(from, from + cut), { allowanceMs, ...options.foldOptions }));
-    shards.forEach((shard, index) => {
-      verdicts.push(...shard.apply(contacts).verdicts);
-      if (options.evict) shards[index] = new Shard(optionsOf(index), savedBytes(shard));
+    splitContacts(contacts, shardCount).forEach((part, index) => {
+      if (!part) return;
+      const result = shards[index].apply(applyRequest(`batch ${from}`, part, allowanceMs), 0);
+      if (result.status !== "applied") throw new Error(`a batch was ${result.status}`);
+      verdicts.push(...result.verdicts.map(({ verdict }) => verdict));
+      if (options.evict) shards[index] = made(storages[index]);
     });
   }
-  for (const shard of shards) verdicts.push(...shard.end());
+  for (const shard of shards) {
+    verdicts.push(...shard.end({ receivedAtMs: 0, acknowledged: [] }).map(({ verdict }) => verdict));
+  }
   return verdicts;
+}
+
+function pickDefined(kinds: readonly Detector[] | undefined, bounds: SlotBounds | undefined) {
+  return { ...(kinds && { detectors: kinds }), ...(bounds && { bounds }) };
+}
+
+/** A request that nobody waited for. */
+export function applyRequest(name: string, contacts: Contacts, allowanceMs = foldOptions.allowanceMs): ApplyRequest {
+  const batchKey = Buffer.from(name.padEnd(32, "\0")).toString("hex");
+  return {
+    batchKey: batchKey.slice(0, 64),
+    part: 0,
+    bodyDigest: batchKey,
+    contacts: packContacts(contacts),
+    allowanceMs,
+    receivedAtMs: 0,
+    sentAtMs: 0,
+    acknowledged: [],
+  };
 }
 
 /** What promise 3 speaks of, sorted: final verdicts without revisions. */

@@ -13,6 +13,7 @@ export interface Contacts {
   internal: Uint8Array<ArrayBuffer>;
   pairs: PairContacts;
   targets: TargetContacts;
+  records: RecordIds;
 }
 
 /** By source: (source, target, target's port, protocol, bucket). */
@@ -24,8 +25,10 @@ export interface PairContacts {
   protocol: Uint8Array<ArrayBuffer>;
   /** Event time of the records' ends, in units of `bucketMs` since 1970. */
   bucket: Uint32Array<ArrayBuffer>;
-  /** Union of `Late`: whose slot must not learn it. */
-  late: Uint8Array<ArrayBuffer>;
+  /** Union of `Refused`: whose slot must not learn it, and why. */
+  refused: Uint8Array<ArrayBuffer>;
+  /** Greatest minute of event time that the source's slot had reached, in this batch, when these records came. */
+  minute: Uint32Array<ArrayBuffer>;
   /** Records in which the source sent, and those in which only the target did. */
   requests: Uint32Array<ArrayBuffer>;
   replies: Uint32Array<ArrayBuffer>;
@@ -59,6 +62,8 @@ export interface TargetContacts {
   port: Uint16Array<ArrayBuffer>;
   protocol: Uint8Array<ArrayBuffer>;
   bucket: Uint32Array<ArrayBuffer>;
+  /** As that of a pair, for the target's slot. */
+  minute: Uint32Array<ArrayBuffer>;
   /** Requests, and of all records those that show an answer or its lack. */
   requests: Uint32Array<ArrayBuffer>;
   answered: Uint32Array<ArrayBuffer>;
@@ -70,6 +75,22 @@ export interface TargetContacts {
   sourcesAt: Uint32Array<ArrayBuffer>;
   sourceCount: Uint8Array<ArrayBuffer>;
   sources: Uint32Array<ArrayBuffer>;
+}
+
+/** The records that have an id of their own, which each of their slots remembers for a while. */
+export interface RecordIds {
+  length: number;
+  /** Row of the batch. */
+  row: Uint32Array<ArrayBuffer>;
+  /** 64-bit hash of the id and of what the record says. */
+  high: Uint32Array<ArrayBuffer>;
+  low: Uint32Array<ArrayBuffer>;
+  /** Of the record's end, as in contacts. */
+  bucket: Uint32Array<ArrayBuffer>;
+  sourceSlot: Uint8Array<ArrayBuffer>;
+  targetSlot: Uint8Array<ArrayBuffer>;
+  /** Union of `Refused`. */
+  refused: Uint8Array<ArrayBuffer>;
 }
 
 /** Width of a bucket. Slow networks' batches span hours: without it, one contact would span windows. */
@@ -85,8 +106,22 @@ export const sourcesKept = 64;
 export const probePacketsMax = 10;
 export const probeBytesMax = 600;
 
-/** Bits of `PairContacts.late`: the record lay further than the allowance below what its own batch had shown. */
-export const Late = { ForSource: 1, ForTarget: 2 } as const;
+/** Buckets of a minute. Slots settle when their event time enters a new one. */
+export const minuteBuckets = 6;
+
+/**
+ * Why a slot must not learn a record. Late: it lay further than the allowance below what its own batch had shown the
+ * slot. Known: the slot has learnt it from another batch.
+ */
+export const Refused = { LateForSource: 1, LateForTarget: 2, KnownToSource: 4, KnownToTarget: 8 } as const;
+export const refusedBySource = Refused.LateForSource | Refused.KnownToSource;
+export const refusedByTarget = Refused.LateForTarget | Refused.KnownToTarget;
+
+/**
+ * Contacts of one fold: a flood from as many sources as flows makes a contact of each. So many take 3 MB on their way
+ * and 50 ms in a shard; a batch that has more is folded and applied in parts, each of which is remembered by itself.
+ */
+export const contactsMax = 20_000;
 
 /** The order of starts: by time, then by bytes. */
 export function isBefore(startMs: number, bytes: number, otherStartMs: number, otherBytes: number): boolean {

@@ -1,19 +1,23 @@
 import { mixKey, tableSize } from "./contact-index.ts";
 import {
   bucketMs,
+  contactsMax,
   isBefore,
-  Late,
+  minuteBuckets,
+  Refused,
+  refusedBySource,
+  refusedByTarget,
   probeBytesMax,
   probePacketsMax,
   startsMax,
   type Contacts,
   type PairContacts,
+  type RecordIds,
 } from "./contacts.ts";
 import { foldTargets } from "./fold-targets.ts";
 import { Outcome, Protocol, Tcp, type FlowBatch } from "./flow-batch.ts";
 import { hashAddress, slotCount, slotOf, type HashKey } from "./keyed-hash.ts";
 import type { NetworkMatcher } from "./networks.ts";
-import { packContacts } from "./pack-contacts.ts";
 
 export interface FoldOptions {
   /** The tenant's. */
@@ -21,10 +25,22 @@ export interface FoldOptions {
   isInternal: NetworkMatcher;
   /** A record is late when its end lies further than this below the greatest end that its slot has seen. */
   allowanceMs: number;
+  /** Per row, union of `Refused`: what the slots said that they know. */
+  known?: Uint8Array | undefined;
 }
 
-/** Folds an oriented batch into contacts: once by (source, target, service), and from there by target. */
-export function fold(batch: FlowBatch, options: FoldOptions): Contacts {
+/** The contacts of some rows, in columns that the next fold uses again: `packContacts` keeps them. */
+export interface Fold {
+  contacts: Contacts;
+  /** The first row that is not in them; the number of rows where all are. */
+  end: number;
+}
+
+/**
+ * Folds rows of an oriented batch into contacts, once by (source, target, service), and from there by target: those
+ * from `start` up to `end`, or, where no end is given, until there are `contactsMax` contacts.
+ */
+export function fold(batch: FlowBatch, options: FoldOptions, start = 0, end?: number): Fold {
   const { count, words } = batch.addresses;
   const addresses = words.subarray(0, 4 * count);
   const addressHash = new Uint32Array(count);
@@ -34,38 +50,58 @@ export function fold(batch: FlowBatch, options: FoldOptions): Contacts {
     addressHash[i] = hashAddress(options.hashKey, words[w], words[w + 1], words[w + 2], words[w + 3]);
     internal[i] = options.isInternal(words[w], words[w + 1], words[w + 2], words[w + 3]) ? 1 : 0;
   }
-  const pairs = new PairFold(batch, addressHash, Math.ceil(options.allowanceMs / bucketMs)).run();
-  return packContacts({ addresses, addressHash, internal, pairs, targets: foldTargets(pairs, addressHash) });
+  const rows = (end ?? batch.length) - start;
+  const folding = new PairFold(batch, addressHash, options, end === undefined ? Math.min(rows, contactsMax) : rows);
+  const folded = folding.run(start, start + rows);
+  const { pairs, targetMinute, records } = folding;
+  const targets = foldTargets(pairs, targetMinute, addressHash);
+  return { contacts: { addresses, addressHash, internal, pairs, targets, records }, end: folded };
 }
 
 /** One pass over the rows; a row goes to the contact that open addressing finds for its key. */
 class PairFold {
+  readonly pairs: PairContacts;
+  /** Per pair, as its `minute`, for the target's slot. */
+  readonly targetMinute: Uint32Array;
+  records: RecordIds = emptyRecords(0);
   readonly #batch: FlowBatch;
   readonly #addressHash: Uint32Array;
   readonly #allowanceBuckets: number;
-  readonly #pairs: PairContacts;
+  readonly #known: Uint8Array | undefined;
+  readonly #contactsMax: number;
   readonly #index: Uint32Array;
   /** Greatest bucket seen so far, per slot. */
   readonly #slotBucket = new Uint32Array(slotCount);
 
-  constructor(batch: FlowBatch, addressHash: Uint32Array, allowanceBuckets: number) {
+  constructor(batch: FlowBatch, addressHash: Uint32Array, options: FoldOptions, contacts: number) {
     this.#batch = batch;
     this.#addressHash = addressHash;
-    this.#allowanceBuckets = allowanceBuckets;
-    this.#pairs = scratchPairs(batch.length);
-    this.#index = new Uint32Array(tableSize(batch.length));
+    this.#allowanceBuckets = allowanceBuckets(options.allowanceMs);
+    this.#known = options.known;
+    this.#contactsMax = contacts;
+    this.pairs = scratchPairs(contacts);
+    this.targetMinute = scratchMinutes;
+    this.#index = new Uint32Array(tableSize(contacts));
   }
 
-  run(): PairContacts {
-    for (let row = 0; row < this.#batch.length; row++) this.#addRow(row);
-    return this.#pairs;
+  /** Returns the first row that found no room. */
+  run(start: number, end: number): number {
+    for (let row = start; row < end; row++) {
+      if (this.pairs.length === this.#contactsMax) return row;
+      this.#addRow(row);
+    }
+    return end;
   }
 
   #addRow(row: number): void {
     const batch = this.#batch;
     const bucket = Math.floor(batch.endMs[row] / bucketMs);
-    const contact = this.#contactOf(row, bucket, this.#lateness(row, bucket));
-    const pairs = this.#pairs;
+    const sourceHash = this.#addressHash[batch.source[row]];
+    const targetHash = this.#addressHash[batch.target[row]];
+    const refused = this.#refusal(row, bucket, slotOf(sourceHash), slotOf(targetHash));
+    const contact = this.#contactOf(row, bucket, refused);
+    if (batch.recordIdHigh[row] !== 0 || batch.recordIdLow[row] !== 0) this.#addRecordId(row, bucket, refused);
+    const pairs = this.pairs;
     const sourcePackets = batch.sourcePackets[row];
     const targetPackets = batch.targetPackets[row];
     const isReply = sourcePackets === 0 && targetPackets > 0;
@@ -88,27 +124,46 @@ class PairFold {
     this.#addStart(contact, batch.startMs[row], batch.sourceBytes[row]);
   }
 
-  /** Whether the row came too late for either of its slots, by what this batch alone has shown. */
-  #lateness(row: number, bucket: number): number {
+  /** Whether either slot must not learn the row: it knows it, or by what this batch alone has shown it came too late. */
+  #refusal(row: number, bucket: number, sourceSlot: number, targetSlot: number): number {
     const slotBucket = this.#slotBucket;
-    const sourceSlot = slotOf(this.#addressHash[this.#batch.source[row]]);
-    const targetSlot = slotOf(this.#addressHash[this.#batch.target[row]]);
-    let late = 0;
-    if (bucket + this.#allowanceBuckets < slotBucket[sourceSlot]) late |= Late.ForSource;
-    if (bucket + this.#allowanceBuckets < slotBucket[targetSlot]) late |= Late.ForTarget;
+    let refused = this.#known ? this.#known[row] : 0;
+    if (bucket + this.#allowanceBuckets < slotBucket[sourceSlot]) refused |= Refused.LateForSource;
+    if (bucket + this.#allowanceBuckets < slotBucket[targetSlot]) refused |= Refused.LateForTarget;
     if (bucket > slotBucket[sourceSlot]) slotBucket[sourceSlot] = bucket;
     if (bucket > slotBucket[targetSlot]) slotBucket[targetSlot] = bucket;
-    return late;
+    return refused;
   }
 
-  #contactOf(row: number, bucket: number, late: number): number {
+  /** The minute that a slot has reached; 0 for who does not learn the row, so that it makes no contact of its own. */
+  #minuteOf(address: number, isRefused: boolean): number {
+    return isRefused ? 0 : Math.floor(this.#slotBucket[slotOf(this.#addressHash[address])] / minuteBuckets);
+  }
+
+  #addRecordId(row: number, bucket: number, refused: number): void {
+    const { recordIdHigh, recordIdLow, source, target } = this.#batch;
+    if (this.records.row.length === 0) this.records = emptyRecords(this.#batch.length);
+    const records = this.records;
+    const at = records.length++;
+    records.row[at] = row;
+    records.high[at] = recordIdHigh[row];
+    records.low[at] = recordIdLow[row];
+    records.bucket[at] = bucket;
+    records.sourceSlot[at] = slotOf(this.#addressHash[source[row]]);
+    records.targetSlot[at] = slotOf(this.#addressHash[target[row]]);
+    records.refused[at] = refused;
+  }
+
+  #contactOf(row: number, bucket: number, refused: number): number {
     const { source, target, targetPort, protocol } = this.#batch;
-    const pairs = this.#pairs;
+    const pairs = this.pairs;
     const index = this.#index;
     const s = source[row];
     const t = target[row];
     const port = targetPort[row];
     const proto = protocol[row];
+    const minute = this.#minuteOf(s, (refused & refusedBySource) !== 0);
+    const targetMinute = this.#minuteOf(t, (refused & refusedByTarget) !== 0);
     let at = mixKey(s, t, (port << 8) | proto, bucket) & (index.length - 1);
     for (;;) {
       const found = index[at];
@@ -120,7 +175,9 @@ class PairFold {
         pairs.port[c] === port &&
         pairs.bucket[c] === bucket &&
         pairs.protocol[c] === proto &&
-        pairs.late[c] === late
+        pairs.refused[c] === refused &&
+        pairs.minute[c] === minute &&
+        this.targetMinute[c] === targetMinute
       ) {
         return c;
       }
@@ -133,14 +190,17 @@ class PairFold {
     pairs.port[contact] = port;
     pairs.protocol[contact] = proto;
     pairs.bucket[contact] = bucket;
-    pairs.late[contact] = late;
+    pairs.refused[contact] = refused;
+    pairs.minute[contact] = minute;
+    this.targetMinute[contact] = targetMinute;
+    pairs.startsAt[contact] = contact * startsMax;
     clearSums(pairs, contact);
     return contact;
   }
 
   #addMinute(contact: number, row: number): void {
     const batch = this.#batch;
-    const pairs = this.#pairs;
+    const pairs = this.pairs;
     const durationMs = batch.endMs[row] - batch.startMs[row];
     const share = durationMs > 60_000 ? 60_000 / durationMs : 1;
     pairs.minuteSourceBytes[contact] += Math.floor(batch.sourceBytes[row] * share);
@@ -149,9 +209,9 @@ class PairFold {
     pairs.minuteTargetPackets[contact] += Math.floor(batch.targetPackets[row] * share);
   }
 
-  /** Keeps the earliest starts sorted by (start, bytes); the room is `startsMax` per contact until `trimPairs`. */
+  /** Keeps the earliest starts sorted by (start, bytes), in the room for `startsMax` that each contact has. */
   #addStart(contact: number, startMs: number, bytes: number): void {
-    const pairs = this.#pairs;
+    const pairs = this.pairs;
     const base = contact * startsMax;
     const count = pairs.startCount[contact];
     let at = base + count;
@@ -203,14 +263,20 @@ function hasFailed(batch: FlowBatch, row: number, outcome: Outcome, isReply: boo
   return (batch.tcpFlags[row] & (Tcp.Syn | Tcp.Ack)) === Tcp.Syn && batch.targetPackets[row] === 0;
 }
 
-/** Rows up to which the columns below are kept for the next batch: 6 MB. */
-const scratchRowsMax = 32_768;
-let scratch = emptyPairs(0);
+/** In buckets, rounded up: the fold and the shard must judge alike. */
+export function allowanceBuckets(allowanceMs: number): number {
+  return Math.ceil(allowanceMs / bucketMs);
+}
 
 /** Columns to fold into, with whatever the batch before left in them: zeroing fresh ones costs more than folding. */
-function scratchPairs(rows: number): PairContacts {
-  if (rows > scratchRowsMax) return emptyPairs(rows);
-  if (rows > scratch.source.length) scratch = emptyPairs(rows);
+let scratch = emptyPairs(0);
+let scratchMinutes = new Uint32Array(0);
+
+function scratchPairs(contacts: number): PairContacts {
+  if (contacts > scratch.source.length) {
+    scratch = emptyPairs(contacts);
+    scratchMinutes = new Uint32Array(contacts);
+  }
   scratch.length = 0;
   return scratch;
 }
@@ -241,7 +307,8 @@ function emptyPairs(n: number): PairContacts {
     port: new Uint16Array(n),
     protocol: new Uint8Array(n),
     bucket: new Uint32Array(n),
-    late: new Uint8Array(n),
+    refused: new Uint8Array(n),
+    minute: new Uint32Array(n),
     requests: new Uint32Array(n),
     probes: new Uint32Array(n),
     replies: new Uint32Array(n),
@@ -260,5 +327,18 @@ function emptyPairs(n: number): PairContacts {
     startCount: new Uint8Array(n),
     startMs: new Float64Array(n * startsMax),
     startBytes: new Float64Array(n * startsMax),
+  };
+}
+
+function emptyRecords(n: number): RecordIds {
+  return {
+    length: 0,
+    row: new Uint32Array(n),
+    high: new Uint32Array(n),
+    low: new Uint32Array(n),
+    bucket: new Uint32Array(n),
+    sourceSlot: new Uint8Array(n),
+    targetSlot: new Uint8Array(n),
+    refused: new Uint8Array(n),
   };
 }

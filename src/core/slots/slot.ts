@@ -1,13 +1,42 @@
-import type { Detector, SlotContacts, SlotDetector } from "../detectors/detector.ts";
-import { bucketMs } from "../flow/contacts.ts";
+import { nothingEvicted, type Detector, type SlotContacts, type SlotDetector } from "../detectors/detector.ts";
+import { bucketMs, minuteBuckets } from "../flow/contacts.ts";
 import { severities, type Finding, type Verdict, type VerdictState } from "../verdict.ts";
+import { RecordIds } from "./record-ids.ts";
+import { SlotCounts } from "./slot-counts.ts";
 import { StateReader, type StateWriter } from "./state-bytes.ts";
 
 /** What was last published about one anomaly whose window is open. */
 interface Published {
   finding: Finding;
   revision: number;
+  /** What it rests on had to be forgotten while in alarm: it stands as it is. */
+  frozen?: boolean;
 }
+
+/** A verdict that is not known to be stored. */
+export interface PendingVerdict {
+  slot: number;
+  verdict: Verdict;
+  /** Of the batch that changed it. */
+  receivedAtMs: number;
+}
+
+/** Bounds of a slot, in bytes of memory as the detectors estimate them. */
+export interface SlotBounds {
+  /** Beyond it, the least interesting entities are forgotten, but none in alarm. */
+  stateBytesMax: number;
+  /** Beyond it, even those in alarm, the weakest first, and at once. */
+  stateBytesHardMax: number;
+}
+
+/**
+ * 256 slots of 192 KiB, their record ids and verdicts take 64 MiB: half of what an object may use. Only a slot that grows
+ * fivefold within a minute, by a million invented sources or so, or whose entities are nearly all in alarm, meets 1 MiB.
+ */
+export const slotBounds: SlotBounds = { stateBytesMax: 192 * 1024, stateBytesHardMax: 1024 * 1024 };
+
+/** What a contact can add to all detectors' states, in bytes: new ones of an hour, a day, a pair, with what they hold. */
+const contactBytesMax = 4096;
 
 /** A provisional verdict is published anew when its score moved by this much, or its peers doubled. */
 const scoreStep = 0.05;
@@ -16,93 +45,265 @@ const scoreStep = 0.05;
 const provisionalFrom = severities.indexOf("medium");
 
 /**
- * One of a tenant's 256 parts: the unit of event time, and of moving. It owns the detectors' memory of its entities
- * and decides what is published about them.
+ * One of a tenant's 256 parts: the unit of event time, bounds and moving. It owns the detectors' memory of its
+ * entities, decides what is published about them, and keeps that until it is known to be stored.
+ *
+ * Everything that depends on event time, closing and forgetting alike, happens when the watermark enters a new minute,
+ * before anything later is learnt: so it does not matter how the records were cut into batches.
  */
 export class Slot {
+  readonly index: number;
   /** Greatest end seen, in buckets. */
   watermark = 0;
-  /** Records refused because their window may have closed. */
-  lateRecords = 0;
+  /** Number of the move that brought it here. */
+  move = 0;
+  /** Whether it was saved by other versions of its detectors: what they said may not be what these say. */
+  readonly hasOtherVersions: boolean = false;
+  readonly counts: SlotCounts;
+  readonly recordIds: RecordIds;
   #revision = 0;
-  readonly #detectors: SlotDetector[];
+  readonly #bounds: SlotBounds;
   readonly #kinds: readonly Detector[];
+  readonly #detectors: SlotDetector[];
+  /** Per detector: event time from which on it has seen everything, where it had to start without its past. */
+  readonly #completeFromMs: number[];
+  #contactsSinceSettled = 0;
+  #bytesSettled = 0;
   readonly #published = new Map<string, Published>();
+  readonly #pending = new Map<string, PendingVerdict>();
 
-  constructor(kinds: readonly Detector[], saved?: StateReader) {
+  /** `reader` gives what `save` wrote. A detector that cannot read its part of it starts empty, and says so. */
+  constructor(index: number, kinds: readonly Detector[], bounds: SlotBounds, reader?: StateReader) {
+    this.index = index;
     this.#kinds = kinds;
-    const blocks = saved ? this.#load(saved) : new Map<string, StateReader>();
-    this.#detectors = kinds.map((kind) => kind.create(kind.defaults, blocks.get(`${kind.id} ${kind.version}`)));
+    this.#bounds = bounds;
+    if (!reader) {
+      this.counts = new SlotCounts();
+      this.recordIds = new RecordIds();
+      this.#detectors = kinds.map((kind) => kind.create(kind.defaults));
+      this.#completeFromMs = kinds.map(() => 0);
+      return;
+    }
+    this.watermark = reader.u32();
+    this.move = reader.u32();
+    this.#revision = reader.f64();
+    this.counts = SlotCounts.load(reader);
+    this.recordIds = RecordIds.load(reader);
+    for (const [key, one] of JSON.parse(reader.text()) as [string, Published][]) this.#published.set(key, one);
+    for (const [key, one] of JSON.parse(reader.text()) as [string, PendingVerdict][]) this.#pending.set(key, one);
+    const states = new Map<string, SavedDetector>();
+    for (let left = reader.u32(); left > 0; left--) {
+      const [id, version, completeFromMs] = [reader.text(), reader.u32(), reader.f64()];
+      states.set(id, { version, completeFromMs, state: new StateReader(reader.block()) });
+    }
+    const restored = kinds.map((kind) => restore(kind, states.get(kind.id)));
+    this.#detectors = restored.map(({ detector }) => detector);
+    this.#completeFromMs = restored.map(({ completeFromMs }) => completeFromMs);
+    this.hasOtherVersions = kinds.some((kind) => states.get(kind.id)?.version !== kind.version);
+  }
+
+  /** Its past is lost: verdicts about windows that began before what it learns next will say so. */
+  startOver(): void {
+    this.#completeFromMs.fill(Number.POSITIVE_INFINITY);
+  }
+
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** What follows outranks what was stored before. */
+  outrank(revision: number): void {
+    this.#revision = Math.max(this.#revision, revision);
+  }
+
+  /** Event time moves on to `bucket`, if that lies ahead; into a new minute, the slot settles. */
+  advance(bucket: number, allowanceBuckets: number, receivedAtMs: number): Verdict[] {
+    if (bucket <= this.watermark) return [];
+    const minute = Math.floor(bucket / minuteBuckets);
+    const isNewMinute = minute > Math.floor(this.watermark / minuteBuckets);
+    this.watermark = bucket;
+    for (let i = 0; i < this.#completeFromMs.length; i++) {
+      if (this.#completeFromMs[i] === Number.POSITIVE_INFINITY) this.#completeFromMs[i] = bucket * bucketMs;
+    }
+    if (!isNewMinute) return [];
+    const trimmed = this.#trim();
+    const verdicts = this.judge(allowanceBuckets, receivedAtMs);
+    this.#forget(trimmed);
+    this.recordIds.settle(minute, allowanceBuckets);
+    return verdicts;
   }
 
   learn(contacts: SlotContacts): void {
+    this.#contactsSinceSettled += contacts.pairs.length + contacts.targets.length;
     for (const detector of this.#detectors) detector.learn(contacts);
   }
 
-  /** What is new; windows that end at or before `closedMs` close, and what was said of them becomes final. */
-  verdicts(closedMs: number): Verdict[] {
-    const verdicts: Verdict[] = [];
-    for (const detector of this.#detectors) {
-      for (const { finding, final } of detector.findings(closedMs)) {
-        const key = keyOf(finding);
-        const before = this.#published.get(key);
-        if (final) {
-          this.#published.delete(key);
-          verdicts.push(this.#verdict(finding, "final"));
-        } else if (
-          before ? hasMoved(before.finding, finding) : severities.indexOf(finding.severity) >= provisionalFrom
-        ) {
-          const verdict = this.#verdict(finding, "provisional");
-          this.#published.set(key, { finding, revision: verdict.revision });
-          verdicts.push(verdict);
-        }
-      }
-    }
-    for (const [key, { finding }] of this.#published) {
-      if (finding.window.endMs > closedMs) continue;
-      this.#published.delete(key);
-      verdicts.push(this.#verdict(finding, "withdrawn"));
-    }
-    return verdicts;
+  /** A slot that outgrew its hard bound within a minute forgets at once. Nothing is counted before it can have. */
+  bound(): void {
+    const { stateBytesHardMax } = this.#bounds;
+    if (this.#bytesSettled + contactBytesMax * this.#contactsSinceSettled <= stateBytesHardMax) return;
+    if (this.bytes > stateBytesHardMax) this.#forget(this.#trim());
+  }
+
+  /** What is new; windows that event time has left by the allowance close, and what was said of them becomes final. */
+  judge(allowanceBuckets: number, receivedAtMs: number): Verdict[] {
+    return this.#judge(closedUpToMs(this.watermark, allowanceBuckets), receivedAtMs);
+  }
+
+  /** The input has ended: closes every window. */
+  end(receivedAtMs: number): Verdict[] {
+    return this.#judge(Number.POSITIVE_INFINITY, receivedAtMs);
+  }
+
+  /** Not known to be stored. */
+  pending(): Iterable<PendingVerdict> {
+    return this.#pending.values();
+  }
+
+  get pendingCount(): number {
+    return this.#pending.size;
+  }
+
+  /** The verdict of this revision is stored. */
+  acknowledge(revision: number): void {
+    for (const [key, { verdict }] of this.#pending) if (verdict.revision === revision) this.#pending.delete(key);
+  }
+
+  get bytes(): number {
+    return this.#detectors.reduce((sum, detector) => sum + detector.bytes, 0);
+  }
+
+  get entities(): number {
+    return this.#detectors.reduce((sum, detector) => sum + detector.entities, 0);
   }
 
   save(writer: StateWriter): void {
     writer.u32(this.watermark);
-    writer.f64(this.lateRecords);
+    writer.u32(this.move);
     writer.f64(this.#revision);
+    this.counts.save(writer);
+    this.recordIds.save(writer);
     writer.text(JSON.stringify([...this.#published]));
+    writer.text(JSON.stringify([...this.#pending]));
     writer.u32(this.#detectors.length);
     this.#detectors.forEach((detector, i) => {
-      writer.text(`${this.#kinds[i].id} ${this.#kinds[i].version}`);
+      writer.text(this.#kinds[i].id);
+      writer.u32(this.#kinds[i].version);
+      writer.f64(this.#completeFromMs[i]);
       writer.block((block) => detector.save(block));
     });
   }
 
-  /** Reads everything but the detectors; of those the blocks, by id and version. */
-  #load(saved: StateReader): Map<string, StateReader> {
-    this.watermark = saved.u32();
-    this.lateRecords = saved.f64();
-    this.#revision = saved.f64();
-    for (const [key, published] of JSON.parse(saved.text()) as [string, Published][])
-      this.#published.set(key, published);
-    const blocks = new Map<string, StateReader>();
-    for (let left = saved.u32(); left > 0; left--) blocks.set(saved.text(), new StateReader(saved.block()));
-    return blocks;
+  #judge(closedMs: number, receivedAtMs: number): Verdict[] {
+    const verdicts: Verdict[] = [];
+    const publish = (kind: number, finding: Finding, state: VerdictState) => {
+      const verdict = this.#verdict(kind, finding, state);
+      this.#pending.set(keyOf(finding), { slot: this.index, verdict, receivedAtMs });
+      verdicts.push(verdict);
+      return verdict;
+    };
+    this.#detectors.forEach((detector, kind) => {
+      for (const { finding, final } of detector.findings(closedMs)) {
+        const key = keyOf(finding);
+        const before = this.#published.get(key);
+        const isWeaker = before?.frozen === true && before.finding.score > finding.score;
+        if (final) {
+          this.#published.delete(key);
+          publish(kind, isWeaker ? before.finding : finding, "final");
+        } else if (before ? !isWeaker && hasMoved(before.finding, finding) : isAlarm(finding)) {
+          const { revision } = publish(kind, finding, "provisional");
+          this.#published.set(key, { finding, revision });
+        }
+      }
+    });
+    for (const [key, { finding, frozen }] of this.#published) {
+      if (finding.window.endMs > closedMs) continue;
+      this.#published.delete(key);
+      const kind = this.#kinds.findIndex(({ id }) => id === finding.threat);
+      publish(kind, finding, frozen ? "final" : "withdrawn");
+    }
+    return verdicts;
   }
 
-  #verdict(finding: Finding, state: VerdictState): Verdict {
-    const completeness = { late_records: this.lateRecords, evicted_entities: 0, folded_contacts: 0 };
+  /** Lets go of what outgrew a bound of its own; returns how much, by detector. */
+  #trim(): number[] {
+    return this.#detectors.map((detector) => detector.settle(Infinity, Infinity).entities);
+  }
+
+  /** Where the slot is still too full, the detectors that take most of it forget. */
+  #forget(trimmed: readonly number[]): void {
+    const { stateBytesMax, stateBytesHardMax } = this.#bounds;
+    const bytes = this.#detectors.map((detector) => detector.bytes);
+    const bytesMax = levelOf(bytes, stateBytesMax);
+    const hardMax = levelOf(bytes, stateBytesHardMax);
+    this.#detectors.forEach((detector, i) => {
+      const { entities: forgotten, alarmed } =
+        bytes[i] > bytesMax ? detector.settle(bytesMax, hardMax) : nothingEvicted;
+      const entities = trimmed[i] + forgotten;
+      if (entities > 0) this.counts.add("evictedEntities", this.watermark, entities);
+      for (const finding of alarmed) {
+        const { revision = 0 } = this.#published.get(keyOf(finding)) ?? {};
+        this.#published.set(keyOf(finding), { finding, revision, frozen: true });
+      }
+    });
+    this.#contactsSinceSettled = 0;
+    this.#bytesSettled = this.bytes;
+  }
+
+  #verdict(kind: number, finding: Finding, state: VerdictState): Verdict {
+    const { lateRecords, evictedEntities } = this.counts.within(finding.window.startMs, finding.window.endMs);
+    const completeness = {
+      late_records: lateRecords,
+      evicted_entities: evictedEntities,
+      folded_contacts: 0,
+      warming_up: this.#completeFromMs[kind] > finding.window.startMs,
+    };
     return { ...finding, state, revision: ++this.#revision, completeness };
   }
 }
 
 /** Event time up to which a slot's windows are closed: nothing that ends before it is still accepted. */
-export function closedUpToMs(watermark: number, allowanceBuckets: number): number {
-  return (watermark - allowanceBuckets) * bucketMs;
+function closedUpToMs(watermark: number, allowanceBuckets: number): number {
+  return (watermark - (watermark % minuteBuckets) - allowanceBuckets) * bucketMs;
+}
+
+/** The most that each of several may have so that together they have at most `total`: those that have less are spared. */
+function levelOf(bytes: readonly number[], total: number): number {
+  let left = total;
+  const ascending = bytes.toSorted((a, b) => a - b);
+  for (const [i, one] of ascending.entries()) {
+    const level = left / (ascending.length - i);
+    if (one > level) return Math.floor(level);
+    left -= one;
+  }
+  return Infinity;
+}
+
+interface SavedDetector {
+  version: number;
+  completeFromMs: number;
+  state: StateReader;
+}
+
+/** From the same version as it was; from another one by its own migration, or else empty. */
+function restore(kind: Detector, saved?: SavedDetector): { detector: SlotDetector; completeFromMs: number } {
+  if (!saved) return { detector: kind.create(kind.defaults), completeFromMs: Number.POSITIVE_INFINITY };
+  const { version, completeFromMs, state } = saved;
+  const readable = version === kind.version ? state : kind.migrate?.(state, version);
+  if (readable) return { detector: kind.create(kind.defaults, readable), completeFromMs };
+  return { detector: kind.create(kind.defaults), completeFromMs: Number.POSITIVE_INFINITY };
 }
 
 function keyOf({ threat, entity, window }: Finding): string {
-  return `${threat} ${entity} ${window.startMs} ${window.endMs}`;
+  return nameOf(threat, entity, window.startMs, window.endMs);
+}
+
+function nameOf(threat: string, entity: string, startMs: number, endMs: number): string {
+  return `${threat} ${entity} ${startMs} ${endMs}`;
+}
+
+function isAlarm(finding: Finding): boolean {
+  return severities.indexOf(finding.severity) >= provisionalFrom;
 }
 
 function hasMoved(before: Finding, after: Finding): boolean {

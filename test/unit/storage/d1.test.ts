@@ -1,5 +1,9 @@
 import { describe, expect, it } from "vitest";
+import type { Clock } from "../../../src/config.ts";
 import { askD1, StorageError } from "../../../src/storage/d1.ts";
+
+const waits: number[] = [];
+const clock: Clock = { nowMs: () => 0, wait: async (ms) => void waits.push(ms), chance: () => 0.5 };
 
 /** Fails with these messages, in order, then succeeds. */
 function failing(...messages: string[]) {
@@ -19,13 +23,15 @@ describe("askD1", () => {
     "D1_ERROR: D1 DB reset because its code was updated.",
   ])("asks once more after %s", async (message) => {
     const { call, calls } = failing(message);
-    expect(await askD1(call)).toBe("done");
+    waits.length = 0;
+    expect(await askD1(clock, call)).toBe("done");
     expect(calls).toHaveLength(2);
+    expect(waits).toEqual([125]);
   });
 
   it("does not ask a third time", async () => {
     const { call, calls } = failing("Network connection lost", "Network connection lost");
-    await expect(askD1(call)).rejects.toThrow(StorageError);
+    await expect(askD1(clock, call)).rejects.toThrow(StorageError);
     expect(calls).toHaveLength(2);
   });
 
@@ -33,7 +39,7 @@ describe("askD1", () => {
     "gives up at %s",
     async (message) => {
       const { call, calls } = failing(message);
-      await expect(askD1(call)).rejects.toThrow(StorageError);
+      await expect(askD1(clock, call)).rejects.toThrow(StorageError);
       expect(calls).toHaveLength(1);
     },
   );

@@ -1,0 +1,48 @@
+import type { PairContacts } from "../flow/contacts.ts";
+import { slotCount } from "../flow/keyed-hash.ts";
+
+/** The indexes of the pairs, by source (a counting sort): who is looked up for one pair is at hand for the next. */
+export function bySource(pairs: PairContacts, addressCount: number): Uint32Array {
+  const next = new Uint32Array(addressCount + 1);
+  for (let i = 0; i < pairs.length; i++) next[pairs.source[i] + 1]++;
+  for (let a = 0; a < addressCount; a++) next[a + 1] += next[a];
+  const order = new Uint32Array(pairs.length);
+  for (let i = 0; i < pairs.length; i++) order[next[pairs.source[i]]++] = i;
+  return order;
+}
+
+/** Indexes of contacts by slot (a counting sort), each group in the given order or else ascending; −1 leaves one out. */
+export class Grouped {
+  readonly #from = new Uint32Array(slotCount + 1);
+  readonly #indexes: Uint32Array;
+  readonly #minute: Uint32Array;
+
+  /** `minute` of each contact: what its slot had reached when it came. */
+  constructor(order: Uint32Array | undefined, slotOfIndex: Int16Array, minute: Uint32Array) {
+    this.#minute = minute;
+    for (const slot of slotOfIndex) if (slot >= 0) this.#from[slot + 1]++;
+    for (let s = 0; s < slotCount; s++) this.#from[s + 1] += this.#from[s];
+    const next = this.#from.slice(0, slotCount);
+    this.#indexes = new Uint32Array(this.#from[slotCount]);
+    for (let at = 0; at < slotOfIndex.length; at++) {
+      const i = order ? order[at] : at;
+      if (slotOfIndex[i] >= 0) this.#indexes[next[slotOfIndex[i]]++] = i;
+    }
+  }
+
+  /** Adds the minutes in which the slot's contacts came, none of them below `now`, which the slot has reached. */
+  addMinutes(slot: number, now: number, minutes: Set<number>): void {
+    for (const i of this.#of(slot)) minutes.add(Math.max(now, this.#minute[i]));
+  }
+
+  /** Those of a slot that came when it had reached `minute`, or, where `isFirst`, before. */
+  of(slot: number, minute: number, isOnly: boolean, isFirst: boolean): Uint32Array {
+    const all = this.#of(slot);
+    if (isOnly) return all;
+    return all.filter((i) => (isFirst ? this.#minute[i] <= minute : this.#minute[i] === minute));
+  }
+
+  #of(slot: number): Uint32Array {
+    return this.#indexes.subarray(this.#from[slot], this.#from[slot + 1]);
+  }
+}

@@ -1,0 +1,231 @@
+import type { Detector } from "../detectors/detector.ts";
+import {
+  minuteBuckets,
+  Refused,
+  refusedBySource,
+  refusedByTarget,
+  type Contacts,
+  type PairContacts,
+  type RecordIds,
+  type TargetContacts,
+} from "../flow/contacts.ts";
+import { slotCount, slotOf } from "../flow/keyed-hash.ts";
+import { bySource, Grouped } from "./grouped.ts";
+import { Slot, slotBounds, type PendingVerdict, type SlotBounds } from "./slot.ts";
+import { SlotSet } from "./slot-set.ts";
+import type { StateReader } from "./state-bytes.ts";
+
+export interface SlotsOptions {
+  detectors: readonly Detector[];
+  bounds?: SlotBounds;
+}
+
+/** How one batch is to be learnt. */
+export interface LearnOptions {
+  /** The slots that learn it; contacts of others are passed over. */
+  wanted: SlotSet;
+  /** As in the fold of the batch. */
+  allowanceBuckets: number;
+  receivedAtMs: number;
+}
+
+/** What a batch changed. */
+export interface Learnt {
+  /** New revisions. */
+  verdicts: PendingVerdict[];
+  /** Records that came too late for the slot of their source. */
+  late: number;
+}
+
+/** A record that a slot has learnt from another batch. */
+export interface KnownRecord {
+  row: number;
+  /** Union of `Refused.KnownToSource` and `KnownToTarget`. */
+  known: number;
+}
+
+/** The slots of one shard: sorts a batch's contacts into them, and collects what they have to say. */
+export class Slots {
+  readonly #options: SlotsOptions;
+  #revisionMin = 0;
+  readonly #slots: (Slot | undefined)[] = Array.from({ length: slotCount });
+
+  constructor(options: SlotsOptions) {
+    this.#options = options;
+  }
+
+  /** Learns one batch, once: whoever calls sees to that. */
+  learn(contacts: Contacts, options: LearnOptions): Learnt {
+    const { pairs, targets, addressHash } = contacts;
+    const slotOfAddress = Uint8Array.from(addressHash, slotOf);
+    const placing = new Placing(this, options);
+    const slotOfPair = placing.placePairs(pairs, slotOfAddress);
+    const slotOfTarget = placing.placeTargets(targets, slotOfAddress);
+    placing.rememberRecords(contacts.records);
+    const groups = [
+      new Grouped(bySource(pairs, addressHash.length), slotOfPair, pairs.minute),
+      new Grouped(undefined, slotOfTarget, targets.minute),
+    ] as const;
+    const verdicts: PendingVerdict[] = [];
+    for (let s = 0; s < slotCount; s++) {
+      if (placing.latest[s] < 0) continue;
+      for (const verdict of this.#learnSlot(s, contacts, groups, placing.latest[s], options)) {
+        verdicts.push({ slot: s, verdict, receivedAtMs: options.receivedAtMs });
+      }
+    }
+    return { verdicts, late: placing.late };
+  }
+
+  /** What came before event time entered a minute is learnt before the slot settles, what came after, after. */
+  #learnSlot(
+    s: number,
+    contacts: Contacts,
+    [pairs, targets]: readonly [Grouped, Grouped],
+    latest: number,
+    { allowanceBuckets, receivedAtMs }: LearnOptions,
+  ) {
+    const slot = this.at(s);
+    const minutes = new Set<number>();
+    const now = Math.floor(slot.watermark / minuteBuckets);
+    pairs.addMinutes(s, now, minutes);
+    targets.addMinutes(s, now, minutes);
+    const isOnly = minutes.size === 1;
+    const verdicts = [...minutes]
+      .sort((a, b) => a - b)
+      .flatMap((minute) => {
+        const settled = slot.advance(minute * minuteBuckets, allowanceBuckets, receivedAtMs);
+        slot.learn({
+          contacts,
+          pairs: pairs.of(s, minute, isOnly, minute === now),
+          targets: targets.of(s, minute, isOnly, minute === now),
+        });
+        return settled;
+      });
+    verdicts.push(...slot.advance(latest, allowanceBuckets, receivedAtMs));
+    verdicts.push(...slot.judge(allowanceBuckets, receivedAtMs));
+    slot.bound();
+    return verdicts;
+  }
+
+  /** The records that slots among `wanted` have learnt from another batch. */
+  known(records: RecordIds, wanted: SlotSet): KnownRecord[] {
+    const found: KnownRecord[] = [];
+    for (let i = 0; i < records.length; i++) {
+      const { row, high, low, bucket, refused } = records;
+      const isKnown = (slot: number) =>
+        wanted.has(slot) && this.#slots[slot]?.recordIds.has(high[i], low[i], bucket[i]) === true;
+      const known =
+        (isKnown(records.sourceSlot[i]) ? Refused.KnownToSource : 0) |
+        (isKnown(records.targetSlot[i]) ? Refused.KnownToTarget : 0);
+      if ((known & ~refused[i]) !== 0) found.push({ row: row[i], known });
+    }
+    return found;
+  }
+
+  /** The slot, made if need be. */
+  at(s: number): Slot {
+    return (this.#slots[s] ??= this.#make(s));
+  }
+
+  /** Replaces a slot by what `Slot.save` wrote. */
+  restore(s: number, reader: StateReader): void {
+    this.#slots[s] = this.#make(s, reader);
+  }
+
+  /** What all slots say from now on outranks what was stored before, up to `revision`. */
+  outrank(revision: number): void {
+    this.#revisionMin = revision;
+    for (const slot of this.used()) slot.outrank(revision);
+  }
+
+  /** Of all slots, the greatest. */
+  get revision(): number {
+    return this.used().reduce((greatest, slot) => Math.max(greatest, slot.revision), this.#revisionMin);
+  }
+
+  forget(s: number): void {
+    this.#slots[s] = undefined;
+  }
+
+  /** The slots that have seen anything. */
+  used(): Slot[] {
+    return this.#slots.filter((slot) => slot !== undefined);
+  }
+
+  has(s: number): boolean {
+    return this.#slots[s] !== undefined;
+  }
+
+  #make(s: number, reader?: StateReader): Slot {
+    const slot = new Slot(s, this.#options.detectors, this.#options.bounds ?? slotBounds, reader);
+    slot.outrank(this.#revisionMin);
+    return slot;
+  }
+}
+
+/** The slots that have something to learn from contacts: those of their sources and of their targets. */
+export function slotsOf({ pairs, targets, addressHash }: Contacts): SlotSet {
+  const slots = new SlotSet();
+  for (let i = 0; i < pairs.length; i++) slots.add(slotOf(addressHash[pairs.source[i]]));
+  for (let i = 0; i < targets.length; i++) slots.add(slotOf(addressHash[targets.target[i]]));
+  return slots;
+}
+
+/** Finds the slot that learns each contact, judging lateness by what the slots had seen before the batch. */
+class Placing {
+  /** Records too late for the slot of their source. */
+  late = 0;
+  /** Per slot the greatest bucket of the batch, −1 where it has none. */
+  readonly latest = new Float64Array(slotCount).fill(-1);
+  readonly #slots: Slots;
+  readonly #options: LearnOptions;
+
+  constructor(slots: Slots, options: LearnOptions) {
+    this.#slots = slots;
+    this.#options = options;
+  }
+
+  /** Per pair its slot, −1 where none learns it. */
+  placePairs(pairs: PairContacts, slotOfAddress: Uint8Array): Int16Array {
+    const slotOfPair = new Int16Array(pairs.length);
+    for (let i = 0; i < pairs.length; i++) {
+      const slot = slotOfAddress[pairs.source[i]];
+      const refused = pairs.refused[i] & refusedBySource;
+      slotOfPair[i] = this.#place(slot, pairs.bucket[i], refused !== 0);
+      if (slotOfPair[i] >= 0 || !this.#options.wanted.has(slot) || (refused & Refused.KnownToSource) !== 0) continue;
+      const records = pairs.requests[i] + pairs.replies[i];
+      this.#slots.at(slot).counts.add("lateRecords", pairs.bucket[i], records);
+      this.late += records;
+    }
+    return slotOfPair;
+  }
+
+  placeTargets(targets: TargetContacts, slotOfAddress: Uint8Array): Int16Array {
+    const slotOfTarget = new Int16Array(targets.length);
+    for (let i = 0; i < targets.length; i++) {
+      slotOfTarget[i] = this.#place(slotOfAddress[targets.target[i]], targets.bucket[i], false);
+    }
+    return slotOfTarget;
+  }
+
+  rememberRecords({ length, high, low, bucket, sourceSlot, targetSlot, refused }: RecordIds): void {
+    const remember = (slot: number, i: number) => {
+      if (!this.#options.wanted.has(slot) || this.#isLate(slot, bucket[i])) return;
+      this.#slots.at(slot).recordIds.add(high[i], low[i], bucket[i]);
+    };
+    for (let i = 0; i < length; i++) {
+      if ((refused[i] & refusedBySource) === 0) remember(sourceSlot[i], i);
+      if ((refused[i] & refusedByTarget) === 0) remember(targetSlot[i], i);
+    }
+  }
+
+  #place(slot: number, bucket: number, isRefused: boolean): number {
+    if (!this.#options.wanted.has(slot)) return -1;
+    if (bucket > this.latest[slot]) this.latest[slot] = bucket;
+    return isRefused || this.#isLate(slot, bucket) ? -1 : slot;
+  }
+
+  #isLate(slot: number, bucket: number): boolean {
+    return bucket + this.#options.allowanceBuckets < this.#slots.at(slot).watermark;
+  }
+}

@@ -1,0 +1,93 @@
+import type { Clock, Log } from "../config.ts";
+import { retryDelayMs, type FailureKind } from "../core/retry.ts";
+import type { Acknowledgement } from "../core/shard/rpc.ts";
+import type { PendingVerdict } from "../core/slots/slot.ts";
+import type { AnomalyStore } from "../storage/anomalies.ts";
+import { StorageError } from "../storage/d1.ts";
+import { anomalyOf, type AnomalyContext } from "./anomaly.ts";
+
+/** How long a verdict waits for the acknowledgement of whoever answered with it, in ms. */
+export const outboxDelayMs = 5000;
+
+/** Verdicts of one write, 2 KiB each. */
+const writeMax = 500;
+
+export interface OutboxParts {
+  clock: Clock;
+  log: Log;
+  /** Wakes the object: at least once, at the time that was set last. */
+  alarm: { setAlarm(atMs: number): Promise<void>; deleteAlarm(): Promise<void> };
+  context: Omit<AnomalyContext, "receivedAtMs" | "decidedAtMs">;
+  anomalies: Pick<AnomalyStore, "upsert">;
+}
+
+/** Whose verdicts are written: those of a shard. */
+interface PendingVerdicts {
+  readonly pendingCount: number;
+  pending(): PendingVerdict[];
+  acknowledge(stored: readonly Acknowledgement[]): void;
+}
+
+/**
+ * Writes the verdicts of a shard of which nobody has said that they are stored. What waits is part of the shard's
+ * state, so nothing is kept here that could be lost.
+ */
+export class Outbox {
+  readonly #shard: PendingVerdicts;
+  readonly #parts: OutboxParts;
+  #isArmed = false;
+  /** In a row; of the last one, whether trying again may help. */
+  #failures = 0;
+  #kind: FailureKind = "transient";
+
+  constructor(shard: PendingVerdicts, parts: OutboxParts) {
+    this.#shard = shard;
+    this.#parts = parts;
+    this.arm();
+  }
+
+  /** Sees to it that what waits is looked at. Not awaited: the platform holds answers back until it is written. */
+  arm(): void {
+    if (this.#isArmed || this.#shard.pendingCount === 0) return;
+    this.#isArmed = true;
+    void this.#parts.alarm.setAlarm(this.#parts.clock.nowMs() + outboxDelayMs);
+  }
+
+  /** When the alarm goes off, once or twice. */
+  async drain(): Promise<void> {
+    const { alarm, clock } = this.#parts;
+    // Arm first, then work: if this ends here, the next alarm takes over.
+    const delayMs = this.#failures > 0 ? retryDelayMs(this.#failures, this.#kind, clock.chance()) : outboxDelayMs;
+    await alarm.setAlarm(clock.nowMs() + delayMs);
+    this.#isArmed = true;
+    const nowMs = clock.nowMs();
+    // Whoever answered with the newest may still be writing them; a clock that was set back makes nothing new.
+    const isNew = ({ receivedAtMs }: PendingVerdict) => receivedAtMs <= nowMs && receivedAtMs > nowMs - outboxDelayMs;
+    const waiting = this.#shard.pending().filter((one) => !isNew(one));
+    for (let from = 0; from < waiting.length; from += writeMax) {
+      if (!(await this.#write(waiting.slice(from, from + writeMax)))) return;
+    }
+    this.#failures = 0;
+    if (this.#shard.pendingCount > 0) return;
+    this.#isArmed = false;
+    await alarm.deleteAlarm();
+  }
+
+  async #write(verdicts: readonly PendingVerdict[]): Promise<boolean> {
+    const { anomalies, context, log } = this.#parts;
+    try {
+      const rows = verdicts.map(({ verdict, receivedAtMs }) =>
+        anomalyOf(verdict, { ...context, receivedAtMs, decidedAtMs: receivedAtMs }),
+      );
+      await anomalies.upsert(context.tenant, rows);
+    } catch (error) {
+      this.#failures++;
+      this.#kind = error instanceof StorageError ? error.kind : "permanent";
+      const [tenant, count] = [context.tenant, verdicts.length];
+      log({ level: "error", message: "outbox: verdicts not stored", tenant, count, error: (error as Error).message });
+      return false;
+    }
+    this.#shard.acknowledge(verdicts.map(({ slot, verdict }) => ({ slot, revision: verdict.revision })));
+    return true;
+  }
+}

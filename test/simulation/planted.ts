@@ -1,0 +1,53 @@
+/** A bug, planted by changing one place of the source while it is loaded. */
+export interface PlantedBug {
+  file: string;
+  find: string;
+  replace: string;
+}
+
+/** What the simulation must find, each within 200 seeds. */
+export const plantedBugs = {
+  log_skipped: {
+    file: "src/core/shard/journal.ts",
+    find: 'this.#storage.write("log", place, frame);',
+    replace: "void frame;",
+  },
+  key_forgotten: {
+    file: "src/core/shard/batch-ledger.ts",
+    find: "const isOld = receivedAtMs < nowMs - rememberedMs;",
+    replace: "const isOld = receivedAtMs < nowMs - 100;",
+  },
+  mask_ignored: {
+    file: "src/core/shard/shard.ts",
+    find: "if (before && wanted.isEmpty)",
+    replace: "if (before)",
+  },
+  wall_clock_in_a_detector: {
+    file: "src/core/detectors/port-scan.ts",
+    find: "score: rounded(scoreOf(value, threshold)),",
+    replace: "score: rounded(scoreOf(value, threshold) * (1 - (Date.now() % 1000) / 1000)),",
+  },
+  field_missing_in_the_snapshot: {
+    file: "src/core/detectors/port-scan.ts",
+    find: "writer.f64(state.records);",
+    replace: "writer.f64(0);",
+  },
+  lateness_per_shard: {
+    file: "src/core/slots/slots.ts",
+    find: "this.#slots.at(slot).watermark;",
+    replace: "Math.max(...this.#slots.used().map((one) => one.watermark));",
+  },
+  cap_per_shard: {
+    file: "src/core/slots/slots.ts",
+    find: "this.#options.bounds ?? slotBounds, reader);",
+    replace: `{
+      ...(this.#options.bounds ?? slotBounds),
+      stateBytesMax: ((this.#options.bounds ?? slotBounds).stateBytesMax * (8 + this.used().length)) / 16,
+    }, reader);`,
+  },
+  two_writers_without_revision: {
+    file: "src/storage/d1-anomaly-store.ts",
+    find: "WHERE excluded.revision > anomalies.revision",
+    replace: "",
+  },
+} as const satisfies { [name: string]: PlantedBug };
