@@ -19,48 +19,60 @@ export const offline = {
 export interface Workerd {
   url: string;
   miniflare: Miniflare;
+  /** Ends it, whatever state it is in, and removes what was made for it. */
   dispose: () => Promise<void>;
+}
+
+export interface WorkerdOptions {
+  /** 0, which is the default: any free one. */
+  port?: number;
+  /** A folder of state that outlives it, so that another one can go on there; by default the state vanishes with it. */
+  state?: string | undefined;
+  /** What `bundle` made, so that a restart does not wait for it; by default it is made anew. */
+  script?: Script | undefined;
 }
 
 /**
  * Builds the Worker of a wrangler.toml as a deployment would, and runs it in `workerd`, with a state of its own.
  * `variables` are all that it gets: neither `.dev.vars` nor the environment add to them.
  */
-export async function startWorkerd(config: string, variables: { [name: string]: string }, port = 0): Promise<Workerd> {
+export async function startWorkerd(
+  config: string,
+  variables: { [name: string]: string },
+  { port = 0, state, script }: WorkerdOptions = {},
+): Promise<Workerd> {
   Object.assign(process.env, offline);
   const folder = mkdtempSync(join(tmpdir(), "weir-"));
   const removeFolder = () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   // Miniflare ends the process on Ctrl-C before anyone can dispose of anything.
   process.once("exit", removeFolder);
-  // Wrangler reads the variables that stand beside the configuration: beside this one there are none.
-  const userConfigPath = join(folder, "wrangler.toml");
-  const settings = { ...unstable_readConfig({ config }), userConfigPath };
-  const worker = unstable_getMiniflareWorkerOptions(settings).workerOptions;
-  const script = await bundle(config, join(folder, "worker")).catch((error: unknown) => {
-    removeFolder();
-    throw error;
-  });
-  const miniflare = new Miniflare(
-    convertV4MiniflareOptions({
-      ...worker,
-      name: "worker",
-      ...script,
-      bindings: variables,
-      // Requests go to the Worker itself, not through Miniflare's entry, which costs 1 ms each.
-      unsafeDirectSockets: [{ host: "127.0.0.1", port }],
-      host: "127.0.0.1",
-      port: 0,
-      cf: false,
-      telemetry: { enabled: false },
-      log: new Log(LogLevel.ERROR),
-      resourcePersistencePath: join(folder, "state"),
-    }),
-  );
+  let miniflare: Miniflare | undefined;
   const dispose = async () => {
-    await miniflare.dispose();
+    if (miniflare) await within(disposeMsMax, miniflare.dispose());
+    process.off("exit", removeFolder);
     removeFolder();
   };
   try {
+    // Wrangler reads the variables that stand beside the configuration: beside this one there are none.
+    const userConfigPath = join(folder, "wrangler.toml");
+    const settings = { ...unstable_readConfig({ config }), userConfigPath };
+    const worker = unstable_getMiniflareWorkerOptions(settings).workerOptions;
+    miniflare = new Miniflare(
+      convertV4MiniflareOptions({
+        ...worker,
+        name: "worker",
+        ...(script ?? (await bundle(config, join(folder, "worker")))),
+        bindings: variables,
+        // Requests go to the Worker itself, not through Miniflare's entry, which costs 1 ms each.
+        unsafeDirectSockets: [{ host: "127.0.0.1", port }],
+        host: "127.0.0.1",
+        port: 0,
+        cf: false,
+        telemetry: { enabled: false },
+        log: new Log(LogLevel.ERROR),
+        resourcePersistencePath: state ?? join(folder, "state"),
+      }),
+    );
     await miniflare.ready;
     return { url: (await miniflare.unsafeGetDirectURL()).origin, miniflare, dispose };
   } catch (error) {
@@ -69,12 +81,26 @@ export async function startWorkerd(config: string, variables: { [name: string]: 
   }
 }
 
-interface ModuleSource {
+/** How long ending may take: of a `workerd` that was killed, not everything can be ended in order. */
+const disposeMsMax = 5000;
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([work, late]);
+  clearTimeout(timer);
+}
+
+/** A built Worker: its modules, the entry first. */
+export interface Script {
   modulesRoot: string;
   modules: { type: "ESModule" | "CompiledWasm" | "Data"; path: string }[];
 }
 
-async function bundle(config: string, modulesRoot: string): Promise<ModuleSource> {
+/** Builds the Worker of a wrangler.toml into a folder, which takes seconds; the script lives as long as that. */
+export async function bundle(config: string, modulesRoot: string): Promise<Script> {
   const wrangler = join(projectRoot, "node_modules/wrangler/bin/wrangler.js");
   const args = [wrangler, "deploy", "--dry-run", "--config", config, "--outdir", modulesRoot];
   try {
@@ -91,7 +117,7 @@ async function bundle(config: string, modulesRoot: string): Promise<ModuleSource
   };
 }
 
-function moduleOf(path: string): ModuleSource["modules"] {
+function moduleOf(path: string): Script["modules"] {
   if (/\.m?js$/.test(path)) return [{ type: "ESModule", path }];
   if (path.endsWith(".wasm")) return [{ type: "CompiledWasm", path }];
   if (/\.(onnx|bin)$/.test(path)) return [{ type: "Data", path }];

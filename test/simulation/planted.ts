@@ -34,8 +34,8 @@ export const plantedBugs = {
   },
   lateness_per_shard: {
     file: "src/core/slots/slots.ts",
-    find: "this.#slots.at(slot).watermark;",
-    replace: "Math.max(...this.#slots.used().map((one) => one.watermark));",
+    find: "slots.at(slot).watermark - allowanceBuckets;",
+    replace: "Math.max(...slots.used().map((one) => one.watermark), 0) - allowanceBuckets;",
   },
   cap_per_shard: {
     file: "src/core/slots/slots.ts",

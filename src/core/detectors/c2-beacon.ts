@@ -50,8 +50,8 @@ const dayMs = 24 * 3_600_000;
  * of those, the ones that were heard of last, or often. 128 of them take 80 KB with one request each, 340 KB with 64.
  */
 const pairsMax = 128;
-/** New pairs that a source may have between two settlements, 330 KB: of more, those of lowest keyed hash. */
-const newPairsMax = 512;
+/** New pairs that a source may have between two settlements, 650 KB: of more, those of lowest keyed hash. */
+const newPairsMax = 1024;
 
 /** In V8's heap, in bytes: of a source without pairs, of a pair without its series, what IPv6 takes more. Measured. */
 const sourceBytes = 400;
@@ -200,7 +200,7 @@ function keyOf(words: Uint32Array, index: number, service: number): number | str
  * traffic is benign, so regularity alone is `low`; `medium` needs a second reason: a service that clients do not
  * usually poll, contacts up to two minutes apart with requests of one size and small answers, or calls that go on
  * although they are not answered. A source with many such peers talks to a crowd and stays `low`.
- * Bounds: per pair 64 starts of 12 bytes, a bit per ten minutes, sums; per source 128 pairs, and 512 new ones a minute.
+ * Bounds: per pair 64 starts of 12 bytes, a bit per ten minutes, sums; per source 128 pairs, and 1,024 new ones a minute.
  * Misses: fewer than `contactsMin` contacts a day; beacons inside one long connection; slow beacons on common
  * ports, which look like update checks; peer-to-peer bots.
  * Not beacons by their shape: several contacts a second (page loads), records of one connection (few source ports),

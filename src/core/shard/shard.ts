@@ -1,3 +1,4 @@
+import type { Contacts } from "../flow/contacts.ts";
 import { allowanceBuckets } from "../flow/fold.ts";
 import { unpackContacts } from "../flow/pack-contacts.ts";
 import type { Detector } from "../detectors/detector.ts";
@@ -93,6 +94,7 @@ export class Shard {
       { kind: "batch", key, digest, slots: [...wanted.words], allowanceBuckets: buckets, receivedAtMs },
       new Uint8Array(request.contacts),
       acknowledged,
+      contacts,
     );
     const late = done.late + (before?.late ?? 0);
     return { status: "applied", late, repaired: before !== undefined, verdicts: done.verdicts, decidedAtMs: nowMs };
@@ -145,25 +147,30 @@ export class Shard {
   }
 
   /** Logs what is to be done, does it, and keeps snapshots in step. */
-  #do(head: HeadToDo, payload: Uint8Array<ArrayBuffer>, acknowledged: readonly Acknowledgement[]): Done {
+  #do(
+    head: HeadToDo,
+    payload: Uint8Array<ArrayBuffer>,
+    acknowledged: readonly Acknowledgement[],
+    contacts?: Contacts,
+  ): Done {
     const all: EntryHead = { ...head, acknowledged: [...acknowledged, ...this.#delivered], detectors: this.#versions };
     let done: Done = { verdicts: [], late: 0 };
     this.#storage.atomically(() => {
       const [rows, bytes] = [this.#journal.rows, this.#journal.bytes];
       const sequence = this.#journal.append(all, payload);
       this.#delivered = [];
-      done = this.#redo(sequence, { ...all, payload }, () => true);
+      done = this.#redo(sequence, { ...all, payload }, () => true, contacts);
       this.#keepUp(this.#journal.rows - rows, this.#journal.bytes - bytes);
     });
     return done;
   }
 
   /** Does what an entry says to those of its slots for which `isWanted`, and to the keys. The only thing that changes state. */
-  #redo(sequence: number, entry: Entry, isWanted: (slot: number) => boolean): Done {
+  #redo(sequence: number, entry: Entry, isWanted: (slot: number) => boolean, contacts?: Contacts): Done {
     this.#acknowledge(entry.acknowledged);
     switch (entry.kind) {
       case "batch":
-        return this.#learn(sequence, entry, isWanted);
+        return this.#learn(sequence, entry, contacts ?? unpackContacts(entry.payload.buffer), isWanted);
       case "end": {
         const open = this.#owned().filter(({ index }) => isWanted(index));
         for (const { index } of open) this.#snapshots.touch(index, sequence);
@@ -184,7 +191,12 @@ export class Shard {
     }
   }
 
-  #learn(sequence: number, entry: Entry & { kind: "batch" }, isWanted: (slot: number) => boolean): Done {
+  #learn(
+    sequence: number,
+    entry: Entry & { kind: "batch" },
+    contacts: Contacts,
+    isWanted: (slot: number) => boolean,
+  ): Done {
     const slots = new SlotSet(entry.slots);
     const wanted = new SlotSet();
     for (const slot of slots) {
@@ -192,8 +204,8 @@ export class Shard {
       wanted.add(slot);
       this.#snapshots.touch(slot, sequence);
     }
-    const { key, digest, receivedAtMs, allowanceBuckets: buckets, payload } = entry;
-    const done = this.#slots.learn(unpackContacts(payload.buffer), { wanted, allowanceBuckets: buckets, receivedAtMs });
+    const { key, digest, receivedAtMs, allowanceBuckets: buckets } = entry;
+    const done = this.#slots.learn(contacts, { wanted, allowanceBuckets: buckets, receivedAtMs });
     if (sequence > this.#keys.covered) {
       this.#ledger.add({ key, digest, receivedAtMs, slots, late: done.late });
       this.#keys.touch(sequence);

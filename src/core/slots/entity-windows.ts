@@ -88,6 +88,7 @@ export class EntityWindows<S extends EntityState> {
   /** The window last touched: nearly always the next one too. */
   #lastStartMs = -1;
   #lastWindow = new Window<S>();
+  #lastEntries = this.#lastWindow.entries;
   /** The entry last returned: contacts come by source, so it is often wanted again. */
   #lastAddresses: Uint32Array | undefined;
   #lastIndex = -1;
@@ -116,11 +117,11 @@ export class EntityWindows<S extends EntityState> {
     const windowStartMs = atMs - (atMs % this.lengthMs);
     if (windowStartMs !== this.#lastStartMs) this.#open(windowStartMs);
     else if (index === this.#lastIndex && addresses === this.#lastAddresses) return this.#lastEntry!;
-    const window = this.#lastWindow;
     const w = index * 4;
     const key = keyOf(addresses, w);
-    let entry = window.entries.get(key);
+    let entry = this.#lastEntries.get(key);
     if (!entry) {
+      const window = this.#lastWindow;
       const address = [addresses[w], addresses[w + 1], addresses[w + 2], addresses[w + 3]] as const;
       entry = this.#unpack(window, address, windowStartMs, key);
       if (!entry) window.entries.set(key, (entry = entryOf(address, windowStartMs, this.#codec.create())));
@@ -272,6 +273,7 @@ export class EntityWindows<S extends EntityState> {
     if (!window) this.#windows.set(windowStartMs, (window = new Window()));
     this.#lastStartMs = windowStartMs;
     this.#lastWindow = window;
+    this.#lastEntries = window.entries;
     this.#lastEntry = undefined;
     this.#lastIndex = -1;
     this.#firstEndMs = Math.min(this.#firstEndMs, windowStartMs + this.lengthMs);

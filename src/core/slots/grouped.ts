@@ -30,19 +30,26 @@ export class Grouped {
     }
   }
 
-  /** Adds the minutes in which the slot's contacts came, none of them below `now`, which the slot has reached. */
-  addMinutes(slot: number, now: number, minutes: Set<number>): void {
-    for (const i of this.#of(slot)) minutes.add(Math.max(now, this.#minute[i]));
+  /** The first minute behind `minute` in which contacts of the slot came; infinite if there is none. */
+  minuteAfter(slot: number, minute: number): number {
+    let next = Infinity;
+    for (let at = this.#from[slot]; at < this.#from[slot + 1]; at++) {
+      const one = this.#minute[this.#indexes[at]];
+      if (one > minute && one < next) next = one;
+    }
+    return next;
   }
 
-  /** Those of a slot that came when it had reached `minute`, or, where `isFirst`, before. */
-  of(slot: number, minute: number, isOnly: boolean, isFirst: boolean): Uint32Array {
-    const all = this.#of(slot);
-    if (isOnly) return all;
-    return all.filter((i) => (isFirst ? this.#minute[i] <= minute : this.#minute[i] === minute));
-  }
-
-  #of(slot: number): Uint32Array {
+  all(slot: number): Uint32Array {
     return this.#indexes.subarray(this.#from[slot], this.#from[slot + 1]);
+  }
+
+  /** Those that came when the slot had reached one of these minutes. */
+  between(slot: number, first: number, last: number): Uint32Array {
+    const all = this.all(slot);
+    const some = new Uint32Array(all.length);
+    let count = 0;
+    for (const i of all) if (this.#minute[i] >= first && this.#minute[i] <= last) some[count++] = i;
+    return some.subarray(0, count);
   }
 }

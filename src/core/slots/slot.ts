@@ -233,6 +233,9 @@ export class Slot {
   /** Where the slot is still too full, the detectors that take most of it forget. */
   #forget(trimmed: readonly number[]): void {
     const { stateBytesMax, stateBytesHardMax } = this.#bounds;
+    this.#contactsSinceSettled = 0;
+    this.#bytesSettled = this.bytes;
+    if (this.#bytesSettled <= stateBytesMax && trimmed.every((entities) => entities === 0)) return;
     const bytes = this.#detectors.map((detector) => detector.bytes);
     const bytesMax = levelOf(bytes, stateBytesMax);
     const hardMax = levelOf(bytes, stateBytesHardMax);
@@ -246,7 +249,6 @@ export class Slot {
         this.#published.set(keyOf(finding), { finding, revision, frozen: true });
       }
     });
-    this.#contactsSinceSettled = 0;
     this.#bytesSettled = this.bytes;
   }
 

@@ -10,6 +10,7 @@ import {
   type TargetContacts,
 } from "../flow/contacts.ts";
 import { slotCount, slotOf } from "../flow/keyed-hash.ts";
+import type { Verdict } from "../verdict.ts";
 import { bySource, Grouped } from "./grouped.ts";
 import { Slot, slotBounds, type PendingVerdict, type SlotBounds } from "./slot.ts";
 import { SlotSet } from "./slot-set.ts";
@@ -57,7 +58,8 @@ export class Slots {
   /** Learns one batch, once: whoever calls sees to that. */
   learn(contacts: Contacts, options: LearnOptions): Learnt {
     const { pairs, targets, addressHash } = contacts;
-    const slotOfAddress = Uint8Array.from(addressHash, slotOf);
+    const slotOfAddress = new Uint8Array(addressHash.length);
+    for (let i = 0; i < addressHash.length; i++) slotOfAddress[i] = slotOf(addressHash[i]);
     const placing = new Placing(this, options);
     const slotOfPair = placing.placePairs(pairs, slotOfAddress);
     const slotOfTarget = placing.placeTargets(targets, slotOfAddress);
@@ -85,22 +87,19 @@ export class Slots {
     { allowanceBuckets, receivedAtMs }: LearnOptions,
   ) {
     const slot = this.at(s);
-    const minutes = new Set<number>();
+    const verdicts: Verdict[] = [];
     const now = Math.floor(slot.watermark / minuteBuckets);
-    pairs.addMinutes(s, now, minutes);
-    targets.addMinutes(s, now, minutes);
-    const isOnly = minutes.size === 1;
-    const verdicts = [...minutes]
-      .sort((a, b) => a - b)
-      .flatMap((minute) => {
-        const settled = slot.advance(minute * minuteBuckets, allowanceBuckets, receivedAtMs);
-        slot.learn({
-          contacts,
-          pairs: pairs.of(s, minute, isOnly, minute === now),
-          targets: targets.of(s, minute, isOnly, minute === now),
-        });
-        return settled;
-      });
+    for (let minute = now; ;) {
+      const next = Math.min(pairs.minuteAfter(s, minute), targets.minuteAfter(s, minute));
+      const isAll = minute === now && next === Infinity;
+      const first = minute === now ? 0 : minute;
+      const own = isAll ? pairs.all(s) : pairs.between(s, first, minute);
+      const reached = isAll ? targets.all(s) : targets.between(s, first, minute);
+      if (own.length + reached.length > 0) slot.learn({ contacts, pairs: own, targets: reached });
+      if (next === Infinity) break;
+      verdicts.push(...slot.advance(next * minuteBuckets, allowanceBuckets, receivedAtMs));
+      minute = next;
+    }
     verdicts.push(...slot.advance(latest, allowanceBuckets, receivedAtMs));
     verdicts.push(...slot.judge(allowanceBuckets, receivedAtMs));
     slot.bound();
@@ -178,11 +177,16 @@ class Placing {
   /** Per slot the greatest bucket of the batch, −1 where it has none. */
   readonly latest = new Float64Array(slotCount).fill(-1);
   readonly #slots: Slots;
-  readonly #options: LearnOptions;
+  readonly #wanted = new Uint8Array(slotCount);
+  /** Per slot the least bucket that is not late, by what it had seen before the batch. */
+  readonly #timely = new Float64Array(slotCount);
 
-  constructor(slots: Slots, options: LearnOptions) {
+  constructor(slots: Slots, { wanted, allowanceBuckets }: LearnOptions) {
     this.#slots = slots;
-    this.#options = options;
+    for (const slot of wanted) {
+      this.#wanted[slot] = 1;
+      this.#timely[slot] = slots.at(slot).watermark - allowanceBuckets;
+    }
   }
 
   /** Per pair its slot, −1 where none learns it. */
@@ -192,7 +196,7 @@ class Placing {
       const slot = slotOfAddress[pairs.source[i]];
       const refused = pairs.refused[i] & refusedBySource;
       slotOfPair[i] = this.#place(slot, pairs.bucket[i], refused !== 0);
-      if (slotOfPair[i] >= 0 || !this.#options.wanted.has(slot) || (refused & Refused.KnownToSource) !== 0) continue;
+      if (slotOfPair[i] >= 0 || this.#wanted[slot] === 0 || (refused & Refused.KnownToSource) !== 0) continue;
       const records = pairs.requests[i] + pairs.replies[i];
       this.#slots.at(slot).counts.add("lateRecords", pairs.bucket[i], records);
       this.late += records;
@@ -210,7 +214,7 @@ class Placing {
 
   rememberRecords({ length, high, low, bucket, sourceSlot, targetSlot, refused }: RecordIds): void {
     const remember = (slot: number, i: number) => {
-      if (!this.#options.wanted.has(slot) || this.#isLate(slot, bucket[i])) return;
+      if (this.#wanted[slot] === 0 || this.#isLate(slot, bucket[i])) return;
       this.#slots.at(slot).recordIds.add(high[i], low[i], bucket[i]);
     };
     for (let i = 0; i < length; i++) {
@@ -220,12 +224,12 @@ class Placing {
   }
 
   #place(slot: number, bucket: number, isRefused: boolean): number {
-    if (!this.#options.wanted.has(slot)) return -1;
+    if (this.#wanted[slot] === 0) return -1;
     if (bucket > this.latest[slot]) this.latest[slot] = bucket;
     return isRefused || this.#isLate(slot, bucket) ? -1 : slot;
   }
 
   #isLate(slot: number, bucket: number): boolean {
-    return bucket + this.#options.allowanceBuckets < this.#slots.at(slot).watermark;
+    return bucket < this.#timely[slot];
   }
 }
