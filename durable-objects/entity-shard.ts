@@ -51,7 +51,8 @@ export class EntityShard extends DurableObject<Env> implements EntityShardRpc {
   }
 
   async gauges(): Promise<ShardGauges> {
-    return this.#shard.gauges();
+    const gauges = this.#shard.gauges();
+    return { ...gauges, rows_written: { ...gauges.rows_written, alarm: this.#outbox.alarmsSet } };
   }
 
   override async alarm(): Promise<void> {

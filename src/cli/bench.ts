@@ -1,3 +1,4 @@
+import type { Cost } from "../../test/bench/cost.ts";
 import { runBench, type BenchResult, type Spread } from "../../test/bench/run.ts";
 import { command, wholeNumber } from "./command.ts";
 import { table, thousands } from "./table.ts";
@@ -25,6 +26,7 @@ const partNames = {
   gunzip: "gunzip alone",
   gunzip_parse: "gunzip and parse",
   script: "gunzip and a script (lines, split, Map)",
+  log_seal_keys: "log, seal and keys, in an object",
   end_to_end: "end to end over HTTP",
 };
 
@@ -38,13 +40,15 @@ function report({
   wall_flows_per_s,
   core_flows_per_s,
   ratio_percent,
+  durability_percent,
+  costs,
   state,
   latency,
 }: BenchResult): string {
   const cells = (spread: Spread, digits: number) =>
     [spread.median, spread.min, spread.max].map((x) => x.toFixed(digits));
   const whole = (spread: Spread) => [spread.median, spread.min, spread.max].map(thousands);
-  const parts = (["gunzip", "gunzip_parse", "script", "end_to_end"] as const).map((part) => [
+  const parts = (["gunzip", "gunzip_parse", "script", "log_seal_keys", "end_to_end"] as const).map((part) => [
     partNames[part],
     ...cells(us_per_flow[part], 3),
     thousands(1e6 / us_per_flow[part].median),
@@ -69,9 +73,65 @@ function report({
     ),
     "",
     `end to end ÷ gunzip and parse: ${cells(ratio_percent, 1).join(" / ")} % (median / min / max; wanted ≥ 20)`,
+    `log, seal and keys ÷ end to end: ${cells(durability_percent, 1).join(" / ")} % (median / min / max; wanted ≤ 20)`,
+    "",
+    table(
+      ["$ per 10⁹ flows", ...costs.map(({ shards }) => `${shards} shard${shards > 1 ? "s" : ""} a batch`)],
+      costRows(costs),
+    ),
+    "",
     `end to end: ${thousands(core_flows_per_s)} flows/s on one core; on the clock ${whole(wall_flows_per_s).join(" / ")} flows/s`,
     `state: ${thousands(state.bytes_per_entity)} bytes per entity (${thousands(state.entities)} of them, ${thousands(state.flows)} flows)`,
     `latency at ${thousands(latency.flows_per_s)} flows/s, ${latency.batches} batches of ${thousands(latency.flows_per_batch)}: p50 ${latency.p50_ms.toFixed(1)} ms, p99 ${latency.p99_ms.toFixed(1)} ms (wanted ≤ 1,000)`,
     `with an attack in them: ${latency.attacks_stored} of ${latency.attacks} answered with stored verdicts, p99 ${latency.attack_p99_ms.toFixed(1)} ms`,
   ].join("\n");
+}
+
+/** Every term of the bill, with what it was counted from. */
+function costRows(costs: readonly Cost[]): string[][] {
+  const dollars = (name: string, of: (cost: Cost) => number, basis: (cost: Cost) => string) => [
+    name,
+    ...costs.map((cost) => `${of(cost).toFixed(3)} (${basis(cost)})`),
+  ];
+  return [
+    dollars(
+      "CPU",
+      ({ dollars: d }) => d.cpu,
+      (cost) => `${cost.cpu_us_per_flow.toFixed(2)} µs a flow`,
+    ),
+    dollars(
+      "requests",
+      ({ dollars: d }) => d.requests,
+      (cost) => `${thousands(cost.flows_per_batch)} flows each`,
+    ),
+    dollars(
+      "object calls",
+      ({ dollars: d }) => d.calls,
+      (cost) => `${cost.calls_per_batch} a batch`,
+    ),
+    dollars(
+      "object duration",
+      ({ dollars: d }) => d.duration,
+      () => "at most",
+    ),
+    dollars(
+      "object rows",
+      ({ dollars: d }) => d.rows,
+      ({ rows_per_batch: rows }) =>
+        Object.entries(rows)
+          .map(([kind, count]) => `${kind} ${count.toFixed(3)}`)
+          .join(", "),
+    ),
+    dollars(
+      "anomalies",
+      ({ dollars: d }) => d.anomalies,
+      (cost) => `${cost.anomaly_writes_per_flow.toExponential(1)} a flow`,
+    ),
+    dollars(
+      "total",
+      (cost) => cost.dollars_total,
+      ({ shards }) => `wanted ≤ ${shards === 1 ? "1.0" : "2.2"}`,
+    ),
+    ["log bytes a batch", ...costs.map((cost) => thousands(cost.log_bytes_per_batch))],
+  ];
 }

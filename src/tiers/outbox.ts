@@ -35,6 +35,8 @@ interface PendingVerdicts {
 export class Outbox {
   readonly #shard: PendingVerdicts;
   readonly #parts: OutboxParts;
+  /** Times that an alarm was set: each is billed as a row. */
+  alarmsSet = 0;
   #isArmed = false;
   /** In a row; of the last one, whether trying again may help. */
   #failures = 0;
@@ -50,7 +52,7 @@ export class Outbox {
   arm(): void {
     if (this.#isArmed || this.#shard.pendingCount === 0) return;
     this.#isArmed = true;
-    void this.#parts.alarm.setAlarm(this.#parts.clock.nowMs() + outboxDelayMs);
+    void this.#setAlarm(this.#parts.clock.nowMs() + outboxDelayMs);
   }
 
   /** When the alarm goes off, once or twice. */
@@ -58,7 +60,7 @@ export class Outbox {
     const { alarm, clock } = this.#parts;
     // Arm first, then work: if this ends here, the next alarm takes over.
     const delayMs = this.#failures > 0 ? retryDelayMs(this.#failures, this.#kind, clock.chance()) : outboxDelayMs;
-    await alarm.setAlarm(clock.nowMs() + delayMs);
+    await this.#setAlarm(clock.nowMs() + delayMs);
     this.#isArmed = true;
     const nowMs = clock.nowMs();
     // Whoever answered with the newest may still be writing them; a clock that was set back makes nothing new.
@@ -71,6 +73,11 @@ export class Outbox {
     if (this.#shard.pendingCount > 0) return;
     this.#isArmed = false;
     await alarm.deleteAlarm();
+  }
+
+  #setAlarm(atMs: number): Promise<void> {
+    this.alarmsSet++;
+    return this.#parts.alarm.setAlarm(atMs);
   }
 
   async #write(verdicts: readonly PendingVerdict[]): Promise<boolean> {

@@ -6,6 +6,7 @@ import { readLog } from "../../src/cli/read-log.ts";
 import { median, quantile } from "../../src/cli/statistics.ts";
 import { startWorkerd } from "../../src/cli/workerd.ts";
 import { fastVpc, office } from "../support/generate.ts";
+import { billOf, costOf, type Cost } from "./cost.ts";
 import { cpuMs, workerdPids } from "./cpu.ts";
 import { asFastAsPossible, atRate, Poster } from "./load.ts";
 import { inAllFormats } from "./render.ts";
@@ -30,6 +31,10 @@ export interface BenchResult extends BenchOptions {
   parse_flows_per_s: { [format: string]: Spread };
   /** µs per flow, on bodies of the same mix; all but `end_to_end` without HTTP, in a workerd of their own. */
   us_per_flow: { [part in Part]: Spread };
+  /** CPU of log, seal and keys in percent of that end to end: what a round gives. */
+  durability_percent: Spread;
+  /** One shard touched by each batch, and eight. */
+  costs: Cost[];
   /** End to end, on the clock, two requests at a time. */
   wall_flows_per_s: Spread;
   /** End to end, one core. */
@@ -49,7 +54,7 @@ export interface BenchResult extends BenchOptions {
   };
 }
 
-type Part = "end_to_end" | "gunzip" | "gunzip_parse" | "script";
+type Part = "end_to_end" | "gunzip" | "gunzip_parse" | "script" | "log_seal_keys";
 
 const flowsPerBody = 5000;
 const flowsPerSmallBody = 1000;
@@ -60,12 +65,12 @@ const startMs = Date.UTC(2026, 0, 5, 8);
 export async function runBench(options: BenchOptions, say: (text: string) => void): Promise<BenchResult> {
   say("parsing, per format");
   const parse = await parseSpeeds(options);
-  const tenants = { throughput: { internal }, latency: { internal } };
+  const tenants = { throughput: { internal }, spread: { internal, shards: 8 }, latency: { internal } };
   const before = workerdPids();
   const weir = await startLocalWorker({ tenants });
   const weirPid = workerdPids().find((pid) => !before.includes(pid));
   try {
-    const alone = await startWorkerd(join(projectRoot, "test/bench/wrangler.toml"), {});
+    const alone = await startWorkerd(join(projectRoot, "test/bench/worker/wrangler.toml"), {});
     const alonePid = workerdPids().find((pid) => !before.includes(pid) && pid !== weirPid);
     try {
       say("end to end, and its parts alone");
@@ -123,31 +128,52 @@ interface Servers {
   alonePid: number | undefined;
 }
 
-type Figures = Pick<BenchResult, "basis" | "us_per_flow" | "wall_flows_per_s" | "core_flows_per_s" | "ratio_percent">;
+type Figures = Pick<
+  BenchResult,
+  "basis" | "us_per_flow" | "durability_percent" | "costs" | "wall_flows_per_s" | "core_flows_per_s" | "ratio_percent"
+>;
+
+/** Rounds in which every batch goes to eight shards: rows are counted, so chance has no say. */
+const spreadRounds = 3;
 
 async function interleave(options: BenchOptions, servers: Servers, say: (text: string) => void): Promise<Figures> {
   const { weir, weirPid, alone, alonePid } = servers;
   for (const body of makeBodies(options, 0)) await alone.call("PUT", "/", body);
   const flows = options.bodies * flowsPerBody;
-  const costs: { [part in Part]: number[] } = { end_to_end: [], gunzip: [], gunzip_parse: [], script: [] };
+  const costs: { [part in Part]: number[] } = {
+    end_to_end: [],
+    gunzip: [],
+    gunzip_parse: [],
+    script: [],
+    log_seal_keys: [],
+  };
   const wall: number[] = [];
-  const paths = { gunzip: "/gunzip", gunzip_parse: "/parse", script: "/script" } as const;
+  const paths = { gunzip: "/gunzip", gunzip_parse: "/parse", script: "/script", log_seal_keys: "/log" } as const;
+  const parts = ["gunzip", "gunzip_parse", "script", "log_seal_keys"] as const;
   const poster = new Poster(weir.url, weir.keys["throughput"], 2);
+  let billBefore = await billOf(poster);
   for (let round = 0; round < warmRounds + options.rounds; round++) {
     const isCounted = round >= warmRounds;
+    if (round === warmRounds) billBefore = await billOf(poster);
     say(isCounted ? `  round ${round - warmRounds}` : "  warming up");
     const bodies = makeBodies(options, round);
-    const one = await costOf(weirPid, () => asFastAsPossible(poster, bodies, flowsPerBody));
+    const one = await cpuOf(weirPid, () => asFastAsPossible(poster, bodies, flowsPerBody));
     if (isCounted) {
       costs.end_to_end.push(one.us / flows);
       wall.push((flows * 1000) / one.wallMs);
     }
-    for (const part of ["gunzip", "gunzip_parse", "script"] as const) {
-      const { us } = await costOf(alonePid, () => alone.call("POST", `${paths[part]}?repeats=${repeats}`));
+    for (const part of parts) {
+      const { us } = await cpuOf(alonePid, () => alone.call("POST", `${paths[part]}?repeats=${repeats}`));
       if (isCounted) costs[part].push(us / (flows * repeats));
     }
   }
+  const batches = options.rounds * options.bodies;
+  const cpuUsPerFlow = spread(costs.end_to_end).median;
+  const bills = [billBefore, await billOf(poster)] as const;
+  const one = costOf(...bills, { shards: 1, batches, flowsPerBatch: flowsPerBody, cpuUsPerFlow });
   poster.close();
+  say("  eight shards");
+  const eight = await spreadCost(options, servers);
   const ratios = costs.end_to_end.map((cost, i) => (100 * costs.gunzip_parse[i]) / cost);
   return {
     basis: cpuMs(weirPid) === undefined || cpuMs(alonePid) === undefined ? "wall" : "cpu",
@@ -156,14 +182,33 @@ async function interleave(options: BenchOptions, servers: Servers, say: (text: s
       gunzip: spread(costs.gunzip),
       gunzip_parse: spread(costs.gunzip_parse),
       script: spread(costs.script),
+      log_seal_keys: spread(costs.log_seal_keys),
     },
+    durability_percent: spread(costs.end_to_end.map((cost, i) => (100 * costs.log_seal_keys[i]) / cost)),
+    costs: [one, eight],
     wall_flows_per_s: spread(wall),
     core_flows_per_s: 1e6 / spread(costs.end_to_end).median,
     ratio_percent: spread(ratios),
   };
 }
 
-async function costOf(pid: number | undefined, work: () => Promise<unknown>): Promise<{ us: number; wallMs: number }> {
+async function spreadCost(options: BenchOptions, { weir, weirPid }: Servers): Promise<Cost> {
+  const poster = new Poster(weir.url, weir.keys["spread"], 2);
+  const rounds = async (from: number, to: number) => {
+    for (let round = from; round < to; round++)
+      await asFastAsPossible(poster, makeBodies(options, round), flowsPerBody);
+  };
+  await rounds(0, 1);
+  const before = await billOf(poster);
+  const { us } = await cpuOf(weirPid, () => rounds(1, 1 + spreadRounds));
+  const batches = spreadRounds * options.bodies;
+  const cpuUsPerFlow = us / (batches * flowsPerBody);
+  const cost = costOf(before, await billOf(poster), { shards: 8, batches, flowsPerBatch: flowsPerBody, cpuUsPerFlow });
+  poster.close();
+  return cost;
+}
+
+async function cpuOf(pid: number | undefined, work: () => Promise<unknown>): Promise<{ us: number; wallMs: number }> {
   const cpuBefore = cpuMs(pid);
   const before = performance.now();
   await work();

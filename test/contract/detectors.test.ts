@@ -210,7 +210,7 @@ interface Settled {
   log: { bytes: number; entities: number; evicted: Evicted }[];
 }
 
-/** A slot settles each minute; here more seldom, to save time. */
+/** A slot settles every five minutes. */
 const settleEveryMs = 180_000;
 
 /** A slot that learns a trace and settles now and then. */
@@ -221,7 +221,9 @@ function settled(detector: Detector, options: SettleOptions = {}): Settled {
   let slot = detector.create(detector.defaults);
   const log: Settled["log"] = [];
   for (const flows of spans.values()) {
-    const batches = Array.from({ length: pieces }, (_, piece) => flows.filter((_, i) => i % pieces === piece));
+    const batches = Array.from({ length: pieces }, (_, piece) =>
+      flows.filter((flow) => flows.indexOf(flow) % pieces === piece),
+    );
     for (const batch of isReversed ? batches.reverse() : batches) {
       learn(slot, batch);
       slot.findings(0);

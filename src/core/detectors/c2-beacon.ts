@@ -200,7 +200,7 @@ function keyOf(words: Uint32Array, index: number, service: number): number | str
  * traffic is benign, so regularity alone is `low`; `medium` needs a second reason: a service that clients do not
  * usually poll, contacts up to two minutes apart with requests of one size and small answers, or calls that go on
  * although they are not answered. A source with many such peers talks to a crowd and stays `low`.
- * Bounds: per pair 64 starts of 12 bytes, a bit per ten minutes, sums; per source 128 pairs, and 1,024 new ones a minute.
+ * Bounds: per pair 64 starts of 12 bytes, a bit per ten minutes, sums; per source 128 pairs, and 1,024 new ones in five minutes.
  * Misses: fewer than `contactsMin` contacts a day; beacons inside one long connection; slow beacons on common
  * ports, which look like update checks; peer-to-peer bots.
  * Not beacons by their shape: several contacts a second (page loads), records of one connection (few source ports),

@@ -27,8 +27,8 @@ export interface PairContacts {
   bucket: Uint32Array<ArrayBuffer>;
   /** Union of `Refused`: whose slot must not learn it, and why. */
   refused: Uint8Array<ArrayBuffer>;
-  /** Greatest minute of event time that the source's slot had reached, in this batch, when these records came. */
-  minute: Uint32Array<ArrayBuffer>;
+  /** Greatest period of event time that the source's slot had reached, in this batch, when these records came. */
+  period: Uint32Array<ArrayBuffer>;
   /** Records in which the source sent, and those in which only the target did. */
   requests: Uint32Array<ArrayBuffer>;
   replies: Uint32Array<ArrayBuffer>;
@@ -63,7 +63,7 @@ export interface TargetContacts {
   protocol: Uint8Array<ArrayBuffer>;
   bucket: Uint32Array<ArrayBuffer>;
   /** As that of a pair, for the target's slot. */
-  minute: Uint32Array<ArrayBuffer>;
+  period: Uint32Array<ArrayBuffer>;
   /** Requests, and of all records those that show an answer or its lack. */
   requests: Uint32Array<ArrayBuffer>;
   answered: Uint32Array<ArrayBuffer>;
@@ -106,8 +106,11 @@ export const sourcesKept = 64;
 export const probePacketsMax = 10;
 export const probeBytesMax = 600;
 
-/** Buckets of a minute. Slots settle when their event time enters a new one. */
-export const minuteBuckets = 6;
+/**
+ * Buckets of a period, five minutes: slots settle when their event time enters a new one. Shorter ones cost time, in
+ * longer ones a slot grows more before it forgets.
+ */
+export const periodBuckets = 30;
 
 /**
  * Why a slot must not learn a record. Late: it lay further than the allowance below what its own batch had shown the

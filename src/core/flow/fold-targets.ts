@@ -2,14 +2,14 @@ import { mixKey, tableSize } from "./contact-index.ts";
 import { refusedByTarget, sourcesKept, type PairContacts, type TargetContacts } from "./contacts.ts";
 
 /** Targets follow from pairs: each pair with requests is one distinct source of its target's contact. */
-export function foldTargets(pairs: PairContacts, minutes: Uint32Array, addressHash: Uint32Array): TargetContacts {
+export function foldTargets(pairs: PairContacts, periods: Uint32Array, addressHash: Uint32Array): TargetContacts {
   const targets = emptyTargets(pairs.length);
   const index = new Uint32Array(tableSize(pairs.length));
   /** Per pair, 1 + the contact that it is a source of. */
   const contactOfPair = new Uint32Array(pairs.length);
   for (let i = 0; i < pairs.length; i++) {
     if ((pairs.refused[i] & refusedByTarget) !== 0) continue;
-    const contact = targetContactOf(targets, index, pairs, i, minutes[i]);
+    const contact = targetContactOf(targets, index, pairs, i, periods[i]);
     targets.requests[contact] += pairs.requests[i];
     targets.answered[contact] += pairs.answered[i];
     targets.failed[contact] += pairs.failed[i];
@@ -26,7 +26,7 @@ function targetContactOf(
   index: Uint32Array,
   pairs: PairContacts,
   i: number,
-  minute: number,
+  period: number,
 ): number {
   const target = pairs.target[i];
   const port = pairs.port[i];
@@ -41,7 +41,7 @@ function targetContactOf(
       targets.target[c] === target &&
       targets.port[c] === port &&
       targets.bucket[c] === bucket &&
-      targets.minute[c] === minute &&
+      targets.period[c] === period &&
       targets.protocol[c] === protocol
     ) {
       return c;
@@ -54,7 +54,7 @@ function targetContactOf(
   targets.port[contact] = port;
   targets.protocol[contact] = protocol;
   targets.bucket[contact] = bucket;
-  targets.minute[contact] = minute;
+  targets.period[contact] = period;
   return contact;
 }
 
@@ -90,7 +90,7 @@ function gatherSources(
   targets.sources = all.slice(0, written);
 }
 
-/** Neighbours once: pairs that differ in what refused them, or in their minute, share their other side. */
+/** Neighbours once: pairs that differ in what refused them, or in their period, share their other side. */
 function distinct(sorted: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
   return sorted.filter((value, i) => i === 0 || value !== sorted[i - 1]);
 }
@@ -102,7 +102,7 @@ function emptyTargets(n: number): TargetContacts {
     port: new Uint16Array(n),
     protocol: new Uint8Array(n),
     bucket: new Uint32Array(n),
-    minute: new Uint32Array(n),
+    period: new Uint32Array(n),
     requests: new Uint32Array(n),
     answered: new Uint32Array(n),
     failed: new Uint32Array(n),

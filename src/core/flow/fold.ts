@@ -3,7 +3,7 @@ import {
   bucketMs,
   contactsMax,
   isBefore,
-  minuteBuckets,
+  periodBuckets,
   Refused,
   refusedBySource,
   refusedByTarget,
@@ -53,16 +53,16 @@ export function fold(batch: FlowBatch, options: FoldOptions, start = 0, end?: nu
   const rows = (end ?? batch.length) - start;
   const folding = new PairFold(batch, addressHash, options, end === undefined ? Math.min(rows, contactsMax) : rows);
   const folded = folding.run(start, start + rows);
-  const { pairs, targetMinute, records } = folding;
-  const targets = foldTargets(pairs, targetMinute, addressHash);
+  const { pairs, targetPeriod, records } = folding;
+  const targets = foldTargets(pairs, targetPeriod, addressHash);
   return { contacts: { addresses, addressHash, internal, pairs, targets, records }, end: folded };
 }
 
 /** One pass over the rows; a row goes to the contact that open addressing finds for its key. */
 class PairFold {
   readonly pairs: PairContacts;
-  /** Per pair, as its `minute`, for the target's slot. */
-  readonly targetMinute: Uint32Array;
+  /** Per pair, as its `period`, for the target's slot. */
+  readonly targetPeriod: Uint32Array;
   records: RecordIds = emptyRecords(0);
   readonly #batch: FlowBatch;
   readonly #addressHash: Uint32Array;
@@ -80,7 +80,7 @@ class PairFold {
     this.#known = options.known;
     this.#contactsMax = contacts;
     this.pairs = scratchPairs(contacts);
-    this.targetMinute = scratchMinutes;
+    this.targetPeriod = scratchPeriods;
     this.#index = new Uint32Array(tableSize(contacts));
   }
 
@@ -135,9 +135,9 @@ class PairFold {
     return refused;
   }
 
-  /** The minute that a slot has reached; 0 for who does not learn the row, so that it makes no contact of its own. */
-  #minuteOf(address: number, isRefused: boolean): number {
-    return isRefused ? 0 : Math.floor(this.#slotBucket[slotOf(this.#addressHash[address])] / minuteBuckets);
+  /** The period that a slot has reached; 0 for who does not learn the row, so that it makes no contact of its own. */
+  #periodOf(address: number, isRefused: boolean): number {
+    return isRefused ? 0 : Math.floor(this.#slotBucket[slotOf(this.#addressHash[address])] / periodBuckets);
   }
 
   #addRecordId(row: number, bucket: number, refused: number): void {
@@ -162,8 +162,8 @@ class PairFold {
     const t = target[row];
     const port = targetPort[row];
     const proto = protocol[row];
-    const minute = this.#minuteOf(s, (refused & refusedBySource) !== 0);
-    const targetMinute = this.#minuteOf(t, (refused & refusedByTarget) !== 0);
+    const period = this.#periodOf(s, (refused & refusedBySource) !== 0);
+    const targetPeriod = this.#periodOf(t, (refused & refusedByTarget) !== 0);
     let at = mixKey(s, t, (port << 8) | proto, bucket) & (index.length - 1);
     for (;;) {
       const found = index[at];
@@ -176,8 +176,8 @@ class PairFold {
         pairs.bucket[c] === bucket &&
         pairs.protocol[c] === proto &&
         pairs.refused[c] === refused &&
-        pairs.minute[c] === minute &&
-        this.targetMinute[c] === targetMinute
+        pairs.period[c] === period &&
+        this.targetPeriod[c] === targetPeriod
       ) {
         return c;
       }
@@ -191,8 +191,8 @@ class PairFold {
     pairs.protocol[contact] = proto;
     pairs.bucket[contact] = bucket;
     pairs.refused[contact] = refused;
-    pairs.minute[contact] = minute;
-    this.targetMinute[contact] = targetMinute;
+    pairs.period[contact] = period;
+    this.targetPeriod[contact] = targetPeriod;
     pairs.startsAt[contact] = contact * startsMax;
     clearSums(pairs, contact);
     return contact;
@@ -270,12 +270,12 @@ export function allowanceBuckets(allowanceMs: number): number {
 
 /** Columns to fold into, with whatever the batch before left in them: zeroing fresh ones costs more than folding. */
 let scratch = emptyPairs(0);
-let scratchMinutes = new Uint32Array(0);
+let scratchPeriods = new Uint32Array(0);
 
 function scratchPairs(contacts: number): PairContacts {
   if (contacts > scratch.source.length) {
     scratch = emptyPairs(contacts);
-    scratchMinutes = new Uint32Array(contacts);
+    scratchPeriods = new Uint32Array(contacts);
   }
   scratch.length = 0;
   return scratch;
@@ -308,7 +308,7 @@ function emptyPairs(n: number): PairContacts {
     protocol: new Uint8Array(n),
     bucket: new Uint32Array(n),
     refused: new Uint8Array(n),
-    minute: new Uint32Array(n),
+    period: new Uint32Array(n),
     requests: new Uint32Array(n),
     probes: new Uint32Array(n),
     replies: new Uint32Array(n),

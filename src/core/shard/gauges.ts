@@ -40,7 +40,8 @@ export function gaugesOf(
     batch_keys_since_ms: ledger.oldestReceivedAtMs ?? null,
     pending_verdicts: pending.length,
     pending_since_ms: pending.length === 0 ? null : least(pending.map(({ receivedAtMs }) => receivedAtMs)),
-    rows_written: { log: journal.rowsWritten, state: snapshots.rowsWritten, keys: keys.rowsWritten },
+    rows_written: { log: journal.rowsWritten, state: snapshots.rowsWritten, keys: keys.rowsWritten, alarm: 0 },
+    log_bytes_written: journal.bytesWritten,
     restored: {
       entries: restored.entries,
       rows: restored.rows,

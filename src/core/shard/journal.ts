@@ -17,6 +17,7 @@ export class Journal {
   /** Of the last entry. */
   sequence = 0;
   rowsWritten = 0;
+  bytesWritten = 0;
   /** Of the entries that no snapshot covers. */
   rows = 0;
   bytes = 0;
@@ -65,6 +66,7 @@ export class Journal {
     const bytes = frames.reduce((sum, frame) => sum + frame.length, 0);
     this.#live.push({ sequence, places, bytes });
     this.rowsWritten += places.length;
+    this.bytesWritten += bytes;
     this.rows += places.length;
     this.bytes += bytes;
     return sequence;

@@ -83,7 +83,9 @@ export interface ShardGauges {
   /** Verdicts not known to be stored. */
   pending_verdicts: number;
   pending_since_ms: number | null;
-  rows_written: { log: number; state: number; keys: number };
+  /** Since the object started; an alarm that is set is a row as well. */
+  rows_written: { log: number; state: number; keys: number; alarm: number };
+  log_bytes_written: number;
   /** What the last restore found. */
   restored: { entries: number; rows: number; bytes: number; set_aside: number; lost_slots: number };
 }

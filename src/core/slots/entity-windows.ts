@@ -23,7 +23,7 @@ export interface StateCodec<S extends EntityState> {
   excess?(state: S): number;
   /** Drops these parts. */
   trim?(state: S): void;
-  /** Event time has entered a new minute; called for states that grew since the last one. */
+  /** Event time has entered a new period; called for states that grew since the last one. */
   settled?(state: S): void;
 }
 

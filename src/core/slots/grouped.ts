@@ -15,11 +15,11 @@ export function bySource(pairs: PairContacts, addressCount: number): Uint32Array
 export class Grouped {
   readonly #from = new Uint32Array(slotCount + 1);
   readonly #indexes: Uint32Array;
-  readonly #minute: Uint32Array;
+  readonly #period: Uint32Array;
 
-  /** `minute` of each contact: what its slot had reached when it came. */
-  constructor(order: Uint32Array | undefined, slotOfIndex: Int16Array, minute: Uint32Array) {
-    this.#minute = minute;
+  /** `period` of each contact: what its slot had reached when it came. */
+  constructor(order: Uint32Array | undefined, slotOfIndex: Int16Array, period: Uint32Array) {
+    this.#period = period;
     for (const slot of slotOfIndex) if (slot >= 0) this.#from[slot + 1]++;
     for (let s = 0; s < slotCount; s++) this.#from[s + 1] += this.#from[s];
     const next = this.#from.slice(0, slotCount);
@@ -30,12 +30,12 @@ export class Grouped {
     }
   }
 
-  /** The first minute behind `minute` in which contacts of the slot came; infinite if there is none. */
-  minuteAfter(slot: number, minute: number): number {
+  /** The first period behind `period` in which contacts of the slot came; infinite if there is none. */
+  periodAfter(slot: number, period: number): number {
     let next = Infinity;
     for (let at = this.#from[slot]; at < this.#from[slot + 1]; at++) {
-      const one = this.#minute[this.#indexes[at]];
-      if (one > minute && one < next) next = one;
+      const one = this.#period[this.#indexes[at]];
+      if (one > period && one < next) next = one;
     }
     return next;
   }
@@ -44,12 +44,12 @@ export class Grouped {
     return this.#indexes.subarray(this.#from[slot], this.#from[slot + 1]);
   }
 
-  /** Those that came when the slot had reached one of these minutes. */
+  /** Those that came when the slot had reached one of these periods. */
   between(slot: number, first: number, last: number): Uint32Array {
     const all = this.all(slot);
     const some = new Uint32Array(all.length);
     let count = 0;
-    for (const i of all) if (this.#minute[i] >= first && this.#minute[i] <= last) some[count++] = i;
+    for (const i of all) if (this.#period[i] >= first && this.#period[i] <= last) some[count++] = i;
     return some.subarray(0, count);
   }
 }

@@ -1,4 +1,3 @@
-import { minuteBuckets } from "../flow/contacts.ts";
 import type { StateReader, StateWriter } from "./state-bytes.ts";
 
 /**
@@ -9,6 +8,9 @@ const rememberedMinutesMin = 10;
 
 /** Ids that a slot remembers after it settled, 16 bytes each; beyond, the oldest minutes are forgotten, and counted. */
 const idsMax = 4096;
+
+/** Buckets of a minute. */
+const minuteBuckets = 6;
 
 /** Pairs of words, open addressing; at most half full. No id is (0, 0). */
 interface IdTable {
@@ -35,8 +37,9 @@ export class RecordIds {
     if (insert(table, high, low)) this.count++;
   }
 
-  /** Forgets what is too old once event time is in `minute`, then, beyond the bound, the oldest. */
-  settle(minute: number, allowanceBuckets: number): void {
+  /** Forgets what is too old once event time is in `bucket`, then, beyond the bound, the oldest. */
+  settle(bucket: number, allowanceBuckets: number): void {
+    const minute = Math.floor(bucket / minuteBuckets);
     const remembered = Math.max(rememberedMinutesMin, Math.ceil(allowanceBuckets / minuteBuckets));
     for (const old of this.#minutes.keys()) if (old < minute - remembered) this.#drop(old);
     if (this.count <= idsMax) return;

@@ -1,5 +1,5 @@
 import { nothingEvicted, type Detector, type SlotContacts, type SlotDetector } from "../detectors/detector.ts";
-import { bucketMs, minuteBuckets } from "../flow/contacts.ts";
+import { bucketMs, periodBuckets } from "../flow/contacts.ts";
 import { severities, type Finding, type Verdict, type VerdictState } from "../verdict.ts";
 import { RecordIds } from "./record-ids.ts";
 import { SlotCounts } from "./slot-counts.ts";
@@ -31,12 +31,12 @@ export interface SlotBounds {
 
 /**
  * 256 slots of 192 KiB, their record ids and verdicts take 64 MiB: half of what an object may use. Only a slot that grows
- * fivefold within a minute, by a million invented sources or so, or whose entities are nearly all in alarm, meets 1 MiB.
+ * fivefold within five minutes, by a million invented sources or so, or whose entities are nearly all in alarm, meets 1 MiB.
  */
 export const slotBounds: SlotBounds = { stateBytesMax: 192 * 1024, stateBytesHardMax: 1024 * 1024 };
 
 /** What a contact can add to all detectors' states, in bytes: new ones of an hour, a day, a pair, with what they hold. */
-const contactBytesMax = 4096;
+const contactBytesMax = 2048;
 
 /** A provisional verdict is published anew when its score moved by this much, or its peers doubled. */
 const scoreStep = 0.05;
@@ -48,7 +48,7 @@ const provisionalFrom = severities.indexOf("medium");
  * One of a tenant's 256 parts: the unit of event time, bounds and moving. It owns the detectors' memory of its
  * entities, decides what is published about them, and keeps that until it is known to be stored.
  *
- * Everything that depends on event time, closing and forgetting alike, happens when the watermark enters a new minute,
+ * Everything that depends on event time, closing and forgetting alike, happens when the watermark enters a new period,
  * before anything later is learnt: so it does not matter how the records were cut into batches.
  */
 export class Slot {
@@ -67,8 +67,8 @@ export class Slot {
   readonly #detectors: SlotDetector[];
   /** Per detector: event time from which on it has seen everything, where it had to start without its past. */
   readonly #completeFromMs: number[];
-  #contactsSinceSettled = 0;
-  #bytesSettled = 0;
+  #contactsSinceMeasured = 0;
+  #bytesMeasured = 0;
   readonly #published = new Map<string, Published>();
   readonly #pending = new Map<string, PendingVerdict>();
 
@@ -116,33 +116,48 @@ export class Slot {
     this.#revision = Math.max(this.#revision, revision);
   }
 
-  /** Event time moves on to `bucket`, if that lies ahead; into a new minute, the slot settles. */
+  /** Event time moves on to `bucket`, if that lies ahead; into a new period, the slot settles. */
   advance(bucket: number, allowanceBuckets: number, receivedAtMs: number): Verdict[] {
     if (bucket <= this.watermark) return [];
-    const minute = Math.floor(bucket / minuteBuckets);
-    const isNewMinute = minute > Math.floor(this.watermark / minuteBuckets);
+    const period = Math.floor(bucket / periodBuckets);
+    const isNewPeriod = period > Math.floor(this.watermark / periodBuckets);
     this.watermark = bucket;
     for (let i = 0; i < this.#completeFromMs.length; i++) {
       if (this.#completeFromMs[i] === Number.POSITIVE_INFINITY) this.#completeFromMs[i] = bucket * bucketMs;
     }
-    if (!isNewMinute) return [];
+    if (!isNewPeriod) return [];
     const trimmed = this.#trim();
     const verdicts = this.judge(allowanceBuckets, receivedAtMs);
     this.#forget(trimmed);
-    this.recordIds.settle(minute, allowanceBuckets);
+    this.recordIds.settle(bucket, allowanceBuckets);
     return verdicts;
   }
 
   learn(contacts: SlotContacts): void {
-    this.#contactsSinceSettled += contacts.pairs.length + contacts.targets.length;
+    this.#contactsSinceMeasured += contacts.pairs.length + contacts.targets.length;
     for (const detector of this.#detectors) detector.learn(contacts);
   }
 
-  /** A slot that outgrew its hard bound within a minute forgets at once. Nothing is counted before it can have. */
+  /** A slot that outgrew its hard bound within a period forgets at once. Nothing is counted before it can have. */
   bound(): void {
     const { stateBytesHardMax } = this.#bounds;
-    if (this.#bytesSettled + contactBytesMax * this.#contactsSinceSettled <= stateBytesHardMax) return;
-    if (this.bytes > stateBytesHardMax) this.#forget(this.#trim());
+    if (this.bytesAtMost > stateBytesHardMax && this.measure() > stateBytesHardMax) this.#forget(this.#trim());
+  }
+
+  /** The shard as a whole grows too fast: what exceeds the slot's own bound is forgotten before it settles. */
+  boundAtOnce(): void {
+    if (this.measure() > this.#bounds.stateBytesMax) this.#forget(this.#trim());
+  }
+
+  /** What its state can take, without counting it. */
+  get bytesAtMost(): number {
+    return this.#bytesMeasured + contactBytesMax * this.#contactsSinceMeasured;
+  }
+
+  /** What its state takes, counted anew. */
+  measure(): number {
+    this.#contactsSinceMeasured = 0;
+    return (this.#bytesMeasured = this.bytes);
   }
 
   /** What is new; windows that event time has left by the allowance close, and what was said of them becomes final. */
@@ -233,9 +248,7 @@ export class Slot {
   /** Where the slot is still too full, the detectors that take most of it forget. */
   #forget(trimmed: readonly number[]): void {
     const { stateBytesMax, stateBytesHardMax } = this.#bounds;
-    this.#contactsSinceSettled = 0;
-    this.#bytesSettled = this.bytes;
-    if (this.#bytesSettled <= stateBytesMax && trimmed.every((entities) => entities === 0)) return;
+    if (this.measure() <= stateBytesMax && trimmed.every((entities) => entities === 0)) return;
     const bytes = this.#detectors.map((detector) => detector.bytes);
     const bytesMax = levelOf(bytes, stateBytesMax);
     const hardMax = levelOf(bytes, stateBytesHardMax);
@@ -249,7 +262,7 @@ export class Slot {
         this.#published.set(keyOf(finding), { finding, revision, frozen: true });
       }
     });
-    this.#bytesSettled = this.bytes;
+    this.measure();
   }
 
   #verdict(kind: number, finding: Finding, state: VerdictState): Verdict {
@@ -266,7 +279,7 @@ export class Slot {
 
 /** Event time up to which a slot's windows are closed: nothing that ends before it is still accepted. */
 function closedUpToMs(watermark: number, allowanceBuckets: number): number {
-  return (watermark - (watermark % minuteBuckets) - allowanceBuckets) * bucketMs;
+  return (watermark - (watermark % periodBuckets) - allowanceBuckets) * bucketMs;
 }
 
 /** The most that each of several may have so that together they have at most `total`: those that have less are spared. */

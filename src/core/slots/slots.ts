@@ -1,6 +1,6 @@
 import type { Detector } from "../detectors/detector.ts";
 import {
-  minuteBuckets,
+  periodBuckets,
   Refused,
   refusedBySource,
   refusedByTarget,
@@ -45,6 +45,13 @@ export interface KnownRecord {
   known: number;
 }
 
+/**
+ * Memory that the slots of a shard may take before any of them has settled: an object has 128 MB. Beyond, those over
+ * their own bound forget at once. Only a shard that grows by as much within five minutes gets there; what is forgotten
+ * then depends on how its records were cut.
+ */
+const shardBytesMax = 88 * 1024 * 1024;
+
 /** The slots of one shard: sorts a batch's contacts into them, and collects what they have to say. */
 export class Slots {
   readonly #options: SlotsOptions;
@@ -65,8 +72,8 @@ export class Slots {
     const slotOfTarget = placing.placeTargets(targets, slotOfAddress);
     placing.rememberRecords(contacts.records);
     const groups = [
-      new Grouped(bySource(pairs, addressHash.length), slotOfPair, pairs.minute),
-      new Grouped(undefined, slotOfTarget, targets.minute),
+      new Grouped(bySource(pairs, addressHash.length), slotOfPair, pairs.period),
+      new Grouped(undefined, slotOfTarget, targets.period),
     ] as const;
     const verdicts: PendingVerdict[] = [];
     for (let s = 0; s < slotCount; s++) {
@@ -75,10 +82,13 @@ export class Slots {
         verdicts.push({ slot: s, verdict, receivedAtMs: options.receivedAtMs });
       }
     }
+    if (this.#sum((slot) => slot.bytesAtMost) > shardBytesMax && this.#sum((slot) => slot.measure()) > shardBytesMax) {
+      for (const slot of this.used()) slot.boundAtOnce();
+    }
     return { verdicts, late: placing.late };
   }
 
-  /** What came before event time entered a minute is learnt before the slot settles, what came after, after. */
+  /** What came before event time entered a period is learnt before the slot settles, what came after, after. */
   #learnSlot(
     s: number,
     contacts: Contacts,
@@ -88,22 +98,26 @@ export class Slots {
   ) {
     const slot = this.at(s);
     const verdicts: Verdict[] = [];
-    const now = Math.floor(slot.watermark / minuteBuckets);
-    for (let minute = now; ;) {
-      const next = Math.min(pairs.minuteAfter(s, minute), targets.minuteAfter(s, minute));
-      const isAll = minute === now && next === Infinity;
-      const first = minute === now ? 0 : minute;
-      const own = isAll ? pairs.all(s) : pairs.between(s, first, minute);
-      const reached = isAll ? targets.all(s) : targets.between(s, first, minute);
+    const now = Math.floor(slot.watermark / periodBuckets);
+    for (let period = now; ;) {
+      const next = Math.min(pairs.periodAfter(s, period), targets.periodAfter(s, period));
+      const isAll = period === now && next === Infinity;
+      const first = period === now ? 0 : period;
+      const own = isAll ? pairs.all(s) : pairs.between(s, first, period);
+      const reached = isAll ? targets.all(s) : targets.between(s, first, period);
       if (own.length + reached.length > 0) slot.learn({ contacts, pairs: own, targets: reached });
       if (next === Infinity) break;
-      verdicts.push(...slot.advance(next * minuteBuckets, allowanceBuckets, receivedAtMs));
-      minute = next;
+      verdicts.push(...slot.advance(next * periodBuckets, allowanceBuckets, receivedAtMs));
+      period = next;
     }
     verdicts.push(...slot.advance(latest, allowanceBuckets, receivedAtMs));
     verdicts.push(...slot.judge(allowanceBuckets, receivedAtMs));
     slot.bound();
     return verdicts;
+  }
+
+  #sum(of: (slot: Slot) => number): number {
+    return this.#slots.reduce((sum, slot) => sum + (slot ? of(slot) : 0), 0);
   }
 
   /** The records that slots among `wanted` have learnt from another batch. */
