@@ -43,6 +43,7 @@ function report({
   durability_percent,
   costs,
   state,
+  restore,
   latency,
 }: BenchResult): string {
   const cells = (spread: Spread, digits: number) =>
@@ -82,6 +83,7 @@ function report({
     "",
     `end to end: ${thousands(core_flows_per_s)} flows/s on one core; on the clock ${whole(wall_flows_per_s).join(" / ")} flows/s`,
     `state: ${thousands(state.bytes_per_entity)} bytes per entity (${thousands(state.entities)} of them, ${thousands(state.flows)} flows)`,
+    `restore of a full shard: ${Math.round(restore.ms)} ms (${thousands(restore.entities)} entities, ${(restore.state_bytes / 1e6).toFixed(0)} MB of memory; ${(restore.blob_bytes / 1e6).toFixed(0)} MB read, ${restore.log_entries} log entries done again; wanted ≤ 1,000)`,
     `latency at ${thousands(latency.flows_per_s)} flows/s, ${latency.batches} batches of ${thousands(latency.flows_per_batch)}: p50 ${latency.p50_ms.toFixed(1)} ms, p99 ${latency.p99_ms.toFixed(1)} ms (wanted ≤ 1,000)`,
     `with an attack in them: ${latency.attacks_stored} of ${latency.attacks} answered with stored verdicts, p99 ${latency.attack_p99_ms.toFixed(1)} ms`,
   ].join("\n");

@@ -10,6 +10,7 @@ import { billOf, costOf, type Cost } from "./cost.ts";
 import { cpuMs, workerdPids } from "./cpu.ts";
 import { asFastAsPossible, atRate, Poster } from "./load.ts";
 import { inAllFormats } from "./render.ts";
+import { restoreFigures, type RestoreFigures } from "./restore.ts";
 import { stateSize, type StateSize } from "./state.ts";
 
 export interface BenchOptions {
@@ -42,6 +43,7 @@ export interface BenchResult extends BenchOptions {
   /** Speed of end to end in percent of that of gunzip and parse: what a round gives, their median. */
   ratio_percent: Spread;
   state: StateSize;
+  restore: RestoreFigures;
   latency: {
     batches: number;
     flows_per_batch: number;
@@ -78,7 +80,9 @@ export async function runBench(options: BenchOptions, say: (text: string) => voi
       say("latency at half the load");
       const latency = await latencies(options, weir.url, weir.keys["latency"], figures.wall_flows_per_s.median / 2);
       const state = stateSize(makeLogs(options, 0), internal);
-      return { ...options, parse_flows_per_s: parse, ...figures, state, latency };
+      say("a full shard that comes back");
+      const restore = restoreFigures(options.seed, startMs);
+      return { ...options, parse_flows_per_s: parse, ...figures, state, restore, latency };
     } finally {
       await alone.dispose();
     }

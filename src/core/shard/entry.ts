@@ -17,6 +17,8 @@ export type EntryHead =
   | (Common & { kind: "batch"; key: string; digest: string; slots: number[]; allowanceBuckets: number })
   /** The input was declared ended. */
   | (Common & { kind: "end" })
+  /** Grew too fast for its slots to wait until they settle: those over their bound forgot at once. */
+  | (Common & { kind: "forget" })
   /** Found state lost, or saved by other versions: what it says from here on outranks what may have been stored. */
   | (Common & { kind: "outrank"; revision: number })
   /** Stopped to own slots, whose state somebody else took over. */

@@ -96,6 +96,7 @@ export class Shard {
       acknowledged,
       contacts,
     );
+    if (this.#slots.isOverfull) this.#do({ kind: "forget", receivedAtMs }, nothing, []);
     const late = done.late + (before?.late ?? 0);
     return { status: "applied", late, repaired: before !== undefined, verdicts: done.verdicts, decidedAtMs: nowMs };
   }
@@ -180,6 +181,12 @@ export class Shard {
             .map((verdict) => ({ slot: slot.index, verdict, receivedAtMs: entry.receivedAtMs }));
         return { verdicts: open.flatMap(end), late: 0 };
       }
+      case "forget":
+        for (const slot of this.#slots.used().filter(({ index }) => isWanted(index))) {
+          slot.boundAtOnce();
+          this.#snapshots.touch(slot.index, sequence);
+        }
+        return nothingDone;
       case "outrank":
         this.#slots.outrank(entry.revision);
         return nothingDone;

@@ -36,7 +36,7 @@ export interface SlotBounds {
 export const slotBounds: SlotBounds = { stateBytesMax: 192 * 1024, stateBytesHardMax: 1024 * 1024 };
 
 /** What a contact can add to all detectors' states, in bytes: new ones of an hour, a day, a pair, with what they hold. */
-const contactBytesMax = 2048;
+const contactBytesMax = 8192;
 
 /** A provisional verdict is published anew when its score moved by this much, or its peers doubled. */
 const scoreStep = 0.05;
@@ -99,6 +99,7 @@ export class Slot {
     const restored = kinds.map((kind) => restore(kind, states.get(kind.id)));
     this.#detectors = restored.map(({ detector }) => detector);
     this.#completeFromMs = restored.map(({ completeFromMs }) => completeFromMs);
+    this.measure();
     this.hasOtherVersions = kinds.some((kind) => states.get(kind.id)?.version !== kind.version);
   }
 

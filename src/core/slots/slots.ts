@@ -82,9 +82,6 @@ export class Slots {
         verdicts.push({ slot: s, verdict, receivedAtMs: options.receivedAtMs });
       }
     }
-    if (this.#sum((slot) => slot.bytesAtMost) > shardBytesMax && this.#sum((slot) => slot.measure()) > shardBytesMax) {
-      for (const slot of this.used()) slot.boundAtOnce();
-    }
     return { verdicts, late: placing.late };
   }
 
@@ -114,6 +111,11 @@ export class Slots {
     verdicts.push(...slot.judge(allowanceBuckets, receivedAtMs));
     slot.bound();
     return verdicts;
+  }
+
+  /** Whether slots must forget before they settle: only then is anything counted. */
+  get isOverfull(): boolean {
+    return this.#sum((slot) => slot.bytesAtMost) > shardBytesMax && this.#sum((slot) => slot.measure()) > shardBytesMax;
   }
 
   #sum(of: (slot: Slot) => number): number {
