@@ -2,6 +2,8 @@ import { createExecutionContext, env } from "cloudflare:test";
 import { exports } from "cloudflare:workers";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
+import * as v from "valibot";
+import { pipeline } from "../../src/api/schemas.ts";
 import worker from "../../src/index.ts";
 import { auth, vpcLines } from "./harness.ts";
 
@@ -35,6 +37,17 @@ describe("the Worker", () => {
 
     const other = await send("/v1/anomalies", { headers: auth("other") });
     expect(await other.json()).toEqual({ anomalies: [], next: null });
+  });
+
+  it("shows what its shards hold", async () => {
+    await send("/v1/ingest/auto", { method: "POST", body: scan() });
+    const response = await send("/v1/pipeline");
+    const shown = v.parse(pipeline, await response.json());
+    expect(shown.shards).toHaveLength(1);
+    const [{ log_rows, batch_keys, entities, state_bytes }] = shown.shards;
+    expect([log_rows, batch_keys, entities].every((count) => count > 0)).toBe(true);
+    expect(state_bytes).toBeLessThan(shown.bounds["slot_state_bytes_hard"] * 256);
+    expect((await send("/v1/pipeline", { headers: auth("shipper") })).status).toBe(403);
   });
 
   it("refuses the same Idempotency-Key with another body", async () => {
