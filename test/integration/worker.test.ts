@@ -40,7 +40,7 @@ describe("the Worker", () => {
   });
 
   it("shows what its shards hold", async () => {
-    await send("/v1/ingest/auto", { method: "POST", body: scan() });
+    await send("/v1/ingest/auto", { method: "POST", body: vpcLines(50, 7000) });
     const response = await send("/v1/pipeline");
     const shown = v.parse(pipeline, await response.json());
     expect(shown.shards).toHaveLength(1);
