@@ -45,9 +45,10 @@ export class EntityShard extends DurableObject<Env> implements EntityShardRpc {
   }
 
   async end(request: EndRequest): Promise<EndResult> {
-    const verdicts = this.#change(() => this.#shard.end(request));
+    this.#change(() => this.#shard.end(request));
     this.#outbox.arm();
-    return { verdicts, decidedAtMs: systemClock.nowMs() };
+    // All that waits: whoever repeats a call that got lost wants what that one brought.
+    return { verdicts: this.#shard.pending(), decidedAtMs: systemClock.nowMs() };
   }
 
   async gauges(): Promise<ShardGauges> {

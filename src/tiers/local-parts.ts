@@ -120,9 +120,9 @@ class LocalShard implements EntityShardRpc {
 
   async end(request: EndRequest): Promise<EndResult> {
     await this.#ring();
-    const verdicts = this.#change(() => this.#shard.end(request));
+    this.#change(() => this.#shard.end(request));
     this.#outbox.arm();
-    return { verdicts, decidedAtMs: this.#parts.clock.nowMs() };
+    return { verdicts: this.#shard.pending(), decidedAtMs: this.#parts.clock.nowMs() };
   }
 
   async gauges(): Promise<ShardGauges> {

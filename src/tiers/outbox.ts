@@ -45,10 +45,12 @@ export class Outbox {
   constructor(shard: PendingVerdicts, parts: OutboxParts) {
     this.#shard = shard;
     this.#parts = parts;
-    this.arm();
   }
 
-  /** Sees to it that what waits is looked at. Not awaited: the platform holds answers back until it is written. */
+  /**
+   * Sees to it that what waits is looked at; called in the same turn in which it began to wait, so that a restart finds
+   * either both or neither. Not awaited: the platform holds answers back until all of it is written.
+   */
   arm(): void {
     if (this.#isArmed || this.#shard.pendingCount === 0) return;
     this.#isArmed = true;

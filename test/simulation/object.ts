@@ -55,7 +55,10 @@ export class SimulatedObject implements EntityShardRpc {
   }
 
   async end(request: EndRequest): Promise<EndResult> {
-    const verdicts = await this.#call((shard) => shard.end(request));
+    const verdicts = await this.#call((shard) => {
+      shard.end(request);
+      return shard.pending();
+    });
     return { verdicts, decidedAtMs: this.#parts.world.clock.nowMs() };
   }
 

@@ -54,6 +54,7 @@ export interface EndRequest {
 }
 
 export interface EndResult {
+  /** All that are not known to be stored: those of an earlier call whose answer was lost as well. */
   verdicts: PendingVerdict[];
   decidedAtMs: number;
 }

@@ -11,7 +11,7 @@ export interface LogBounds {
   bytesMax: number;
 }
 
-/** Half a second of work, and 16 MiB to read. */
+/** A second or two of work, and 16 MiB to read. */
 export const logBounds: LogBounds = { rowsMax: 256, bytesMax: 16 * 1024 * 1024 };
 
 /** What a snapshot blob is filled up to: the last slot may exceed it by as much again, and goes into a second row. */
