@@ -98,6 +98,11 @@ describe("promise 3", () => {
   });
 
   it("rule 1: decides lateness per slot", () => checkPerSlot());
+  it("rule 1: decides per slot what to forget", () => {
+    const tight = { bounds: { stateBytesMax: 4000, stateBytesHardMax: 1e12 } };
+    expect(finalVerdicts(traceWithLateRecords, tight)).not.toEqual(finalVerdicts(traceWithLateRecords));
+    checkPerSlot(tight);
+  });
   it("rule 2: learns in any order", () => checkOrderFree());
   it("rule 3: closes each window once, in order", () => checkClosedOnce());
   it("rule 4: adds folds", () => checkFoldAdds());
