@@ -13,10 +13,11 @@ export class KnownRows {
   /** Rows that repeat another of the same batch are known from the beginning. */
   constructor(batch: FlowBatch) {
     this.#length = batch.length;
-    const seen = new Set<bigint>();
+    const seen = new Set<number>();
     for (let row = 0; row < batch.length; row++) {
       if (batch.recordIdHigh[row] === 0 && batch.recordIdLow[row] === 0) continue;
-      const id = (BigInt(batch.recordIdHigh[row]) << 32n) | BigInt(batch.recordIdLow[row]);
+      // 53 of the 64 bits: of 200,000 records two are taken for one once in 400,000 batches.
+      const id = batch.recordIdHigh[row] * 2 ** 21 + (batch.recordIdLow[row] >>> 11);
       if (seen.has(id)) this.add([{ row, known: everywhere }]);
       seen.add(id);
     }

@@ -35,8 +35,12 @@ export interface SlotBounds {
  */
 export const slotBounds: SlotBounds = { stateBytesMax: 192 * 1024, stateBytesHardMax: 1024 * 1024 };
 
-/** What a contact can add to all detectors' states, in bytes: new ones of an hour, a day, a pair, with what they hold. */
+/**
+ * What a contact can add to all detectors' states, in bytes: new ones of an hour, a day, a pair, with what they hold; and
+ * what it adds if many come. Only to know when to measure.
+ */
 const contactBytesMax = 8192;
+const contactBytesMean = 1024;
 
 /** A provisional verdict is published anew when its score moved by this much, or its peers doubled. */
 const scoreStep = 0.05;
@@ -153,6 +157,11 @@ export class Slot {
   /** What its state can take, without counting it. */
   get bytesAtMost(): number {
     return this.#bytesMeasured + contactBytesMax * this.#contactsSinceMeasured;
+  }
+
+  /** About what its state takes, without counting it. */
+  get bytesExpected(): number {
+    return this.#bytesMeasured + contactBytesMean * this.#contactsSinceMeasured;
   }
 
   /** What its state takes, counted anew. */

@@ -115,7 +115,9 @@ export class Slots {
 
   /** Whether slots must forget before they settle: only then is anything counted. */
   get isOverfull(): boolean {
-    return this.#sum((slot) => slot.bytesAtMost) > shardBytesMax && this.#sum((slot) => slot.measure()) > shardBytesMax;
+    return (
+      this.#sum((slot) => slot.bytesExpected) > shardBytesMax && this.#sum((slot) => slot.measure()) > shardBytesMax
+    );
   }
 
   #sum(of: (slot: Slot) => number): number {
