@@ -32,6 +32,7 @@ export function auth(kid: "admin" | "shipper" | "viewer" | "other"): Record<stri
 class FakeShard implements EntityShardRpc {
   calls: ApplyRequest[] = [];
   late = 0;
+  isFull = false;
   verdicts: Verdict[] = [];
   /** Thrown by the next calls, in order. */
   failures: Error[] = [];
@@ -40,6 +41,7 @@ class FakeShard implements EntityShardRpc {
   async apply(request: ApplyRequest): Promise<ApplyResult> {
     this.calls.push(request);
     this.#failMaybe();
+    if (this.isFull) return { status: "overloaded" };
     const digest = this.#seen.get(request.batchKey);
     if (digest !== undefined)
       return digest === request.bodyDigest ? { status: "duplicate", late: this.late } : { status: "conflict" };

@@ -226,6 +226,31 @@ describe("POST /v1/ingest/{format}", () => {
     expect(await problemOf(response)).toMatchObject({ type: `/problems/${type}` });
     expect(shard.calls).toHaveLength(calls);
   });
+
+  it("sheds what a shard has no room for, once, with 503 and Retry-After", async () => {
+    const { post, shard } = testApp();
+    shard.isFull = true;
+    const response = await post(path, vpcLines(5));
+    expect(response.status).toBe(503);
+    expect(Number(response.headers.get("Retry-After"))).toBeGreaterThan(0);
+    expect(await problemOf(response)).toMatchObject({ type: "/problems/overloaded" });
+    expect(shard.calls).toHaveLength(1);
+    shard.isFull = false;
+    expect(await answerOf(await post(path, vpcLines(5)))).toMatchObject({ accepted: 5, repaired: false });
+  });
+
+  it("tells the shard with the next batch what it stored, and nothing where that failed", async () => {
+    const { post, shard } = testApp();
+    shard.verdicts = [verdict({ revision: 3 })];
+    await post(path, vpcLines(5));
+    await post(path, vpcLines(6));
+    expect(shard.calls.map(({ acknowledged }) => acknowledged)).toEqual([[], [{ slot: 0, revision: 3 }]]);
+    const broken = testApp({ anomalies: { ...store, upsert: () => Promise.reject(new StorageError("lost")) } });
+    broken.shard.verdicts = [verdict()];
+    await broken.post(path, vpcLines(5));
+    await broken.post(path, vpcLines(6));
+    expect(broken.shard.calls[1].acknowledged).toEqual([]);
+  });
 });
 
 describe("POST /v1/ingest/end", () => {
