@@ -40,7 +40,6 @@ export function restoreFigures(seed: number, startMs: number): RestoreFigures {
   const beganMs = performance.now();
   const restored = new Shard({ storage, detectors });
   const ms = performance.now() - beganMs;
-  console.log(gauges, restored.gauges());
   if (restored.gauges().entities !== gauges.entities) throw new Error("the shard that came back is another one");
   const { entities, state_bytes } = gauges;
   return { entities, state_bytes, blob_bytes: restored.restored.bytes, log_entries: restored.restored.entries, ms };
