@@ -1,6 +1,6 @@
-import type { Acknowledgement } from "../core/shard/rpc.ts";
+import type { Acknowledgement } from "../core/slots/slot.ts";
 
-/** Kept per shard, in entries of 16 bytes. Whatever is forgotten, the shard stores again, to no effect. */
+/** Kept per shard, in entries of some 100 bytes. Whatever is forgotten, the shard stores again, to no effect. */
 const acknowledgementsMax = 1000;
 
 /** What this isolate has stored for shards, until their next call tells them. */

@@ -1,7 +1,6 @@
 import type { Clock, Log } from "../config.ts";
 import { retryDelayMs, type FailureKind } from "../core/retry.ts";
-import type { Acknowledgement } from "../core/shard/rpc.ts";
-import type { PendingVerdict } from "../core/slots/slot.ts";
+import { acknowledgementOf, type Acknowledgement, type PendingVerdict } from "../core/slots/slot.ts";
 import type { AnomalyStore } from "../storage/anomalies.ts";
 import { StorageError } from "../storage/d1.ts";
 import { anomalyOf, type AnomalyContext } from "./anomaly.ts";
@@ -96,7 +95,7 @@ export class Outbox {
       log({ level: "error", message: "outbox: verdicts not stored", tenant, count, error: (error as Error).message });
       return false;
     }
-    this.#shard.acknowledge(verdicts.map(({ slot, verdict }) => ({ slot, revision: verdict.revision })));
+    this.#shard.acknowledge(verdicts.map(acknowledgementOf));
     return true;
   }
 }

@@ -1,4 +1,4 @@
-import type { PendingVerdict } from "../core/slots/slot.ts";
+import { acknowledgementOf, type PendingVerdict } from "../core/slots/slot.ts";
 import type { Verdict } from "../core/verdict.ts";
 import type { Clock, Config, Log } from "../config.ts";
 import type { TenantKeys } from "../security/tenant-keys.ts";
@@ -59,8 +59,7 @@ export async function storeVerdicts(
   const writing = parts.anomalies.upsert(tenant, anomalies).then(
     () => {
       for (const { shard, verdicts: stored } of verdicts) {
-        const revisions = stored.map(({ slot, verdict }) => ({ slot, revision: verdict.revision }));
-        parts.acknowledgements.add(shardName(shard), revisions);
+        parts.acknowledgements.add(shardName(shard), stored.map(acknowledgementOf));
       }
       return true;
     },

@@ -1,6 +1,7 @@
 import { env, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import type { ApplyRequest } from "../../src/core/shard/rpc.ts";
+import { acknowledgementOf } from "../../src/core/slots/slot.ts";
 import { Outcome } from "../../src/core/flow/flow-batch.ts";
 import { applyRequest, contactsOf, traceStartMs, type TraceFlow } from "../support/trace.ts";
 
@@ -120,7 +121,7 @@ describe("EntityShard", () => {
     const shard = shardOf("acme/6");
     const first = await shard.apply(request("a", probes(1, 40)));
     if (first.status !== "applied") throw new Error(first.status);
-    const acknowledged = first.verdicts.map(({ slot, verdict }) => ({ slot, revision: verdict.revision }));
+    const acknowledged = first.verdicts.map(acknowledgementOf);
     expect(await shard.gauges()).toMatchObject({ pending_verdicts: 1 });
     await shard.apply({ ...request("b", probes(41, 42)), acknowledged });
     expect(await shard.gauges()).toMatchObject({ pending_verdicts: 0 });

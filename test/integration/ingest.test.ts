@@ -244,7 +244,7 @@ describe("POST /v1/ingest/{format}", () => {
     shard.verdicts = [verdict({ revision: 3 })];
     await post(path, vpcLines(5));
     await post(path, vpcLines(6));
-    expect(shard.calls.map(({ acknowledged }) => acknowledged)).toEqual([[], [{ slot: 0, revision: 3 }]]);
+    expect(shard.calls.map(({ acknowledged }) => acknowledged)).toMatchObject([[], [{ slot: 0, revision: 3 }]]);
     const broken = testApp({ anomalies: { ...store, upsert: () => Promise.reject(new StorageError("lost")) } });
     broken.shard.verdicts = [verdict()];
     await broken.post(path, vpcLines(5));

@@ -129,7 +129,12 @@ export class SimulatedObject implements EntityShardRpc {
         if (isAlive()) this.#alarmAtMs = undefined;
       },
     };
-    memory.outbox = new Outbox(shard, { ...outbox, alarm });
+    // Nothing leaves an object that died meanwhile: the platform holds messages back until what they rest on is written.
+    const upsert: typeof outbox.anomalies.upsert = async (...rows) => {
+      if (!isAlive()) throw new PlatformError("the object is gone");
+      return outbox.anomalies.upsert(...rows);
+    };
+    memory.outbox = new Outbox(shard, { ...outbox, alarm, anomalies: { upsert } });
     return memory;
   }
 

@@ -1,5 +1,5 @@
 import { StateReader, StateWriter } from "../slots/state-bytes.ts";
-import type { Acknowledgement } from "./rpc.ts";
+import type { Acknowledgement } from "../slots/slot.ts";
 
 /** What a shard did, as its log tells it: enough to do it again. */
 export type Entry = EntryHead & { payload: Uint8Array<ArrayBuffer> };

@@ -1,6 +1,6 @@
 import type { PackedContacts } from "../flow/pack-contacts.ts";
 import type { KnownRecord } from "../slots/slots.ts";
-import type { PendingVerdict } from "../slots/slot.ts";
+import type { Acknowledgement, PendingVerdict } from "../slots/slot.ts";
 
 /** One part of a batch, for one shard. */
 export interface ApplyRequest {
@@ -18,12 +18,6 @@ export interface ApplyRequest {
   sentAtMs: number;
   /** Verdicts of this shard that are stored. */
   acknowledged: readonly Acknowledgement[];
-}
-
-/** A revision of a slot that is stored. */
-export interface Acknowledgement {
-  slot: number;
-  revision: number;
 }
 
 export type ApplyResult =

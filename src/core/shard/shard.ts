@@ -3,7 +3,7 @@ import { allowanceBuckets } from "../flow/fold.ts";
 import { unpackContacts } from "../flow/pack-contacts.ts";
 import type { Detector } from "../detectors/detector.ts";
 import { SlotSet } from "../slots/slot-set.ts";
-import type { PendingVerdict, Slot, SlotBounds } from "../slots/slot.ts";
+import type { Acknowledgement, PendingVerdict, Slot, SlotBounds } from "../slots/slot.ts";
 import { Slots, slotsOf } from "../slots/slots.ts";
 import { StateReader } from "../slots/state-bytes.ts";
 import { BatchLedger } from "./batch-ledger.ts";
@@ -12,7 +12,7 @@ import { gaugesOf } from "./gauges.ts";
 import { Journal } from "./journal.ts";
 import { KeySegments } from "./key-segments.ts";
 import { movedSlots, movedSlotsOf } from "./moved-slots.ts";
-import type { Acknowledgement, ApplyRequest, ApplyResult, EndRequest, ShardGauges } from "./rpc.ts";
+import type { ApplyRequest, ApplyResult, EndRequest, ShardGauges } from "./rpc.ts";
 import { logBounds, Snapshots, type LogBounds } from "./snapshots.ts";
 import type { ShardStorage } from "./storage.ts";
 
@@ -28,8 +28,9 @@ export const pendingMax = 10_000;
 /** How long a request may have waited in line, in ms: who waited longer has likely been given up by its shipper. */
 const waitMsMax = 5_000;
 
-/** More revisions than a slot makes in its life. */
-const revisionLeap = 1e9;
+/** More revisions than a slot makes while a log fills; and than it makes in its life, where its past is lost. */
+const revisionLeap = 1e6;
+const revisionLeapOfLost = 1e9;
 
 /** What a restore found. */
 export interface Restored {
@@ -60,6 +61,7 @@ export class Shard {
   readonly #versions: { readonly [id: string]: number };
   /** Stored by this shard itself: goes into the log with the next entry. */
   #delivered: Acknowledgement[] = [];
+  #isReplaying = true;
 
   constructor({ storage, detectors, bounds, log = logBounds }: ShardOptions) {
     this.#storage = storage;
@@ -134,7 +136,7 @@ export class Shard {
 
   /** The shard's owner has stored these itself. */
   acknowledge(stored: readonly Acknowledgement[]): void {
-    this.#acknowledge(stored);
+    this.#acknowledge(stored, false);
     this.#delivered.push(...stored);
   }
 
@@ -168,7 +170,7 @@ export class Shard {
 
   /** Does what an entry says to those of its slots for which `isWanted`, and to the keys. The only thing that changes state. */
   #redo(sequence: number, entry: Entry, isWanted: (slot: number) => boolean, contacts?: Contacts): Done {
-    this.#acknowledge(entry.acknowledged);
+    this.#acknowledge(entry.acknowledged, this.#isReplaying);
     switch (entry.kind) {
       case "batch":
         return this.#learn(sequence, entry, contacts ?? unpackContacts(entry.payload.buffer), isWanted);
@@ -257,9 +259,9 @@ export class Shard {
     }
   }
 
-  #acknowledge(acknowledged: readonly Acknowledgement[]): void {
-    for (const { slot, revision } of acknowledged) {
-      if (this.#slots.has(slot)) this.#slots.at(slot).acknowledge(revision);
+  #acknowledge(acknowledged: readonly Acknowledgement[], isReplay: boolean): void {
+    for (const one of acknowledged) {
+      if (this.#slots.has(one.slot)) this.#slots.at(one.slot).acknowledge(one, isReplay);
     }
   }
 
@@ -269,14 +271,13 @@ export class Shard {
     for (const slot of state.lost) this.#slots.at(slot).startOver();
     const keys = this.#keys.restore(this.#ledger);
     const log = this.#journal.restore();
-    const outranked = this.#outrank(log, state.lost.length > 0);
     for (const { sequence, entry } of log.entries) {
       this.#redo(sequence, entry, (slot) => this.#snapshots.covered(slot) < sequence);
     }
     if (log.setAside + state.setAside > 0) this.#markDamage(log);
     this.#journal.release(Math.min(this.#keys.firstNeeded, this.#snapshots.firstNeeded));
-    // Written down, so that a restore that follows outranks this one.
-    if (outranked) this.#do({ kind: "outrank", revision: outranked, receivedAtMs: 0 }, nothing, []);
+    this.#isReplaying = false;
+    this.#outrank(log, state.lost.length > 0);
     return {
       entries: log.entries.length,
       rows: state.rows + keys.rows + log.rows,
@@ -286,21 +287,19 @@ export class Shard {
     };
   }
 
-  /** Where what is replayed may not say what was said, it shall outrank it. */
-  #outrank({ entries, setAside }: JournalContent, hasLost: boolean): number | undefined {
+  /**
+   * What is said from here on shall outrank what was said before. A replay comes to the same final verdicts, but not by
+   * the same provisional ones: what detectors only use to look seldom is not saved. Written down, so that the next
+   * restore outranks this one.
+   */
+  #outrank({ entries, setAside }: JournalContent, hasLost: boolean): void {
     const isOther = ({ entry }: JournalContent["entries"][number]) =>
-      entry.kind === "outrank" ||
       Object.entries(this.#versions).some(([id, version]) => entry.detectors[id] !== version);
-    const isNeeded =
+    const isLost =
       hasLost || setAside > 0 || entries.some(isOther) || this.#slots.used().some((slot) => slot.hasOtherVersions);
-    if (!isNeeded) return undefined;
-    const before = entries.reduce(
-      (max, { entry }) => (entry.kind === "outrank" ? Math.max(max, entry.revision) : max),
-      0,
-    );
-    const revision = Math.max(before, this.#slots.revision) + revisionLeap;
-    this.#slots.outrank(revision);
-    return revision;
+    if (!isLost && entries.length === 0) return;
+    const revision = this.#slots.revision + (isLost ? revisionLeapOfLost : revisionLeap);
+    this.#do({ kind: "outrank", revision, receivedAtMs: 0 }, nothing, []);
   }
 
   /** Entries are missing: slots whose snapshots may lack some of them say so. */

@@ -21,6 +21,19 @@ export interface PendingVerdict {
   receivedAtMs: number;
 }
 
+/** Says that a verdict is stored. */
+export interface Acknowledgement {
+  slot: number;
+  /** Threat, entity and window. */
+  name: string;
+  state: VerdictState;
+  revision: number;
+}
+
+export function acknowledgementOf({ slot, verdict }: PendingVerdict): Acknowledgement {
+  return { slot, name: keyOf(verdict), state: verdict.state, revision: verdict.revision };
+}
+
 /** Bounds of a slot, in bytes of memory as the detectors estimate them. */
 export interface SlotBounds {
   /** Beyond it, the least interesting entities are forgotten, but none in alarm. */
@@ -116,9 +129,12 @@ export class Slot {
     return this.#revision;
   }
 
-  /** What follows outranks what was stored before. */
+  /** What follows, and what is not known to be stored, outranks what was stored before. */
   outrank(revision: number): void {
     this.#revision = Math.max(this.#revision, revision);
+    for (const [key, { verdict, ...rest }] of this.#pending) {
+      this.#pending.set(key, { ...rest, verdict: { ...verdict, revision: ++this.#revision } });
+    }
   }
 
   /** Event time moves on to `bucket`, if that lies ahead; into a new period, the slot settles. */
@@ -189,9 +205,15 @@ export class Slot {
     return this.#pending.size;
   }
 
-  /** The verdict of this revision is stored. */
-  acknowledge(revision: number): void {
-    for (const [key, { verdict }] of this.#pending) if (verdict.revision === revision) this.#pending.delete(key);
+  /**
+   * This verdict is stored. In a replay, which may not have come by the same provisional ones, it is the same if it is
+   * in the same state and none that came later.
+   */
+  acknowledge({ name, state, revision }: Acknowledgement, isReplay: boolean): void {
+    const waiting = this.#pending.get(name)?.verdict;
+    if (!waiting) return;
+    const isSame = isReplay ? waiting.state === state && waiting.revision <= revision : waiting.revision === revision;
+    if (isSame) this.#pending.delete(name);
   }
 
   get bytes(): number {

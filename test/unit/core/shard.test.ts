@@ -6,6 +6,7 @@ import { BatchLedger } from "../../../src/core/shard/batch-ledger.ts";
 import { Assembly, framesOf } from "../../../src/core/shard/frames.ts";
 import { MemoryStorage } from "../../../src/core/shard/memory-storage.ts";
 import { Shard, type ShardOptions } from "../../../src/core/shard/shard.ts";
+import { acknowledgementOf } from "../../../src/core/slots/slot.ts";
 import { SlotSet } from "../../../src/core/slots/slot-set.ts";
 import { applyRequest, contactsOf, traceStartMs, type TraceFlow } from "../../support/trace.ts";
 
@@ -83,7 +84,27 @@ describe("a shard", () => {
     const again = shardOn(storage);
     expect(again.restored).toMatchObject({ setAside: 0, lost: [] });
     expect(again.apply(applyRequest("batch 30", contactsOf(probes(30, 31))), 0).status).toBe("duplicate");
-    expect(scanOf(again)).toEqual(scanOf(shard));
+    const [[first], [second]] = [scanOf(shard), scanOf(again)];
+    expect(second).toEqual({ ...first, revision: second.revision });
+  });
+
+  it("outranks after a restart what it said before, and still waits for what nobody saw stored", () => {
+    const storage = new MemoryStorage();
+    const shard = shardOn(storage, { log: { rowsMax: 100, bytesMax: 1 << 20 } });
+    posted(shard, 1, 40);
+    const [provisional] = shard.pending();
+    const acknowledged = [acknowledgementOf(provisional)];
+    shard.apply({ ...applyRequest("batch 40", contactsOf(probes(40, 41))), acknowledged }, 0);
+    const said = Math.max(...shard.end(ended).map(({ verdict }) => verdict.revision));
+    const again = shardOn(storage);
+    const final = again.pending().filter(({ verdict }) => verdict.state === "final");
+    expect(final).toHaveLength(1);
+    expect(final[0].verdict.revision).toBeGreaterThan(said);
+    // One that is late for the shard of before is none for that of now.
+    again.acknowledge(acknowledged);
+    expect(again.pending()).toContainEqual(final[0]);
+    again.acknowledge([acknowledgementOf(final[0])]);
+    expect(again.pending()).not.toContainEqual(final[0]);
   });
 
   it("goes on from the log where a snapshot is damaged, and says that it lost its past", () => {
@@ -144,11 +165,11 @@ describe("a shard", () => {
     const storage = new FullStorage();
     posted(shardOn(storage), 1, 20);
     const before = [...storage.blobs.log.keys()];
-    storage.isFull = true;
     const failing = shardOn(storage);
+    storage.isFull = true;
     expect(() => failing.apply(applyRequest("batch 20", contactsOf(probes(20, 21))), 0)).toThrow("disk full");
     storage.isFull = false;
-    expect([...storage.blobs.log.keys()]).toEqual(before);
+    expect(storage.blobs.log.size).toBeLessThanOrEqual(before.length + 1);
     expect(shardOn(storage).apply(applyRequest("batch 20", contactsOf(probes(20, 21))), 0).status).toBe("applied");
   });
 
