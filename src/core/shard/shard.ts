@@ -191,6 +191,7 @@ export class Shard {
         return nothingDone;
       case "outrank":
         this.#slots.outrank(entry.revision);
+        this.#snapshots.raise(entry.revision, sequence);
         return nothingDone;
       case "release":
         for (const slot of new SlotSet(entry.slots)) if (isWanted(slot)) this.#giveAway(slot, sequence);
@@ -268,6 +269,7 @@ export class Shard {
   /** Snapshots, then of the log what each of them lacks. */
   #restore(): Restored {
     const state = this.#snapshots.restore(this.#slots);
+    this.#slots.outrank(this.#snapshots.revisionMin);
     for (const slot of state.lost) this.#slots.at(slot).startOver();
     const keys = this.#keys.restore(this.#ledger);
     const log = this.#journal.restore();

@@ -26,12 +26,16 @@ const pace = 1.25;
  * waits for all of it. A blob may be written over once newer ones hold all of its slots.
  *
  *     latest snapshot of each slot, by number of log entry (256 × 8 bytes) | slots that were given away, as a set
- *     count | (slot, number of log entry, block)*
+ *     revision that all slots outrank | count | (slot, number of log entry, block)*
  */
 export class Snapshots {
   rowsWritten = 0;
   /** Slots that were given away: who asks for them asks the wrong shard. */
   released = new SlotSet();
+  /** What all slots outrank since the last restore that had to replay. */
+  revisionMin = 0;
+  /** The log entry that raised it, while no blob says so; 0 if one does. */
+  #raisedSince = 0;
   /** Number of the last blob. */
   #number = 0;
   readonly #storage: ShardStorage;
@@ -76,6 +80,7 @@ export class Snapshots {
       const blob = new StateReader(text);
       expected = Float64Array.from(blob.numbers());
       this.released = new SlotSet(blob.words());
+      this.revisionMin = blob.f64();
       for (let left = blob.u32(); left > 0; left--) {
         const [slot, covered, state] = [blob.u32(), blob.f64(), blob.block()];
         this.#covered[slot] = covered;
@@ -111,16 +116,21 @@ export class Snapshots {
     if (this.#dirtySince[slot] === 0) this.#dirtySince[slot] = sequence;
   }
 
+  /** From this entry of the log on, all slots outrank `revision`. */
+  raise(revision: number, sequence: number): void {
+    this.revisionMin = Math.max(this.revisionMin, revision);
+    if (this.#raisedSince === 0) this.#raisedSince = sequence;
+  }
+
   get dirtySlots(): number {
     return this.#dirtySince.reduce((sum, since) => sum + (since > 0 ? 1 : 0), 0);
   }
 
   /** The first log entry that some snapshot lacks; infinite if none does. */
   get firstNeeded(): number {
-    return this.#dirtySince.reduce(
-      (first, since) => (since > 0 ? Math.min(first, since) : first),
-      Number.POSITIVE_INFINITY,
-    );
+    let first = this.#raisedSince > 0 ? this.#raisedSince : Number.POSITIVE_INFINITY;
+    for (const since of this.#dirtySince) if (since > 0 && since < first) first = since;
+    return first;
   }
 
   /** After so much of log has been written: whether a blob is due. */
@@ -157,6 +167,8 @@ export class Snapshots {
     const blob = new StateWriter(states.length + 4096);
     blob.numbers(Array.from(this.#covered));
     blob.words(Array.from(this.released.words));
+    blob.f64(this.revisionMin);
+    this.#raisedSince = 0;
     blob.u32(written.length);
     blob.append(states.bytes());
     this.#store(blob.bytes());
