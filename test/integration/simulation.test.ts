@@ -4,11 +4,9 @@ import { expect, it } from "vitest";
 import { readConfig } from "../../src/config.ts";
 import { detectors } from "../../src/core/detectors/index.ts";
 import { packContacts } from "../../src/core/flow/pack-contacts.ts";
-import type { Anomaly } from "../../src/core/verdict.ts";
 import { keyring } from "../../src/security/tenant-keys.ts";
 import { d1AnomalyStore } from "../../src/storage/d1-anomaly-store.ts";
 import { Acknowledgements } from "../../src/tiers/acknowledgements.ts";
-import { anomalyOf } from "../../src/tiers/anomaly.ts";
 import { digestLines } from "../../src/tiers/digest.ts";
 import { endInput } from "../../src/tiers/end-input.ts";
 import { judgeBatch } from "../../src/tiers/process-batch.ts";
@@ -16,6 +14,7 @@ import { shardName, type ShardRef } from "../../src/tiers/shard-call.ts";
 import type { ProcessParts } from "../../src/tiers/store-verdicts.ts";
 import { Oracle } from "../simulation/oracle.ts";
 import { planOf, type PlannedBatch } from "../simulation/plan.ts";
+import { wantedLines } from "../simulation/wanted.ts";
 import { Random } from "../support/random.ts";
 import { batchOf, contactsOf } from "../support/trace.ts";
 import { clock as wallClock } from "./harness.ts";
@@ -87,16 +86,8 @@ class RealRun {
       limit: 500,
     } as const;
     const { anomalies } = await this.#parts.anomalies.list(this.#tenant, query);
-    return { stored: digestLines(anomalies), wanted: digestLines(this.#wanted()) };
-  }
-
-  #wanted(): Anomaly[] {
-    const completeness = { late_records: 0, evicted_entities: 0, folded_contacts: 0, warming_up: false };
-    const idKey = this.#parts.keysOf(this.#tenant).anomalyId;
-    const context = { tenant: this.#tenant, idKey, configVersion: "", receivedAtMs: 0, decidedAtMs: 0 };
-    return this.#oracle
-      .findings()
-      .map((finding) => anomalyOf({ ...finding, state: "final", revision: 0, completeness }, context));
+    const { anomalyId } = this.#parts.keysOf(this.#tenant);
+    return { stored: digestLines(anomalies), wanted: wantedLines(this.#oracle.findings(), this.#tenant, anomalyId) };
   }
 
   async #disturb(): Promise<void> {

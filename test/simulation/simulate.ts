@@ -5,11 +5,10 @@ import type { Detector } from "../../src/core/detectors/detector.ts";
 import { shardOfSlot } from "../../src/core/flow/split-contacts.ts";
 import { SlotSet } from "../../src/core/slots/slot-set.ts";
 import type { SlotBounds } from "../../src/core/slots/slot.ts";
-import type { Anomaly, Finding } from "../../src/core/verdict.ts";
+import type { Anomaly } from "../../src/core/verdict.ts";
 import { keyring } from "../../src/security/tenant-keys.ts";
 import { d1AnomalyStore } from "../../src/storage/d1-anomaly-store.ts";
 import { Acknowledgements } from "../../src/tiers/acknowledgements.ts";
-import { anomalyOf } from "../../src/tiers/anomaly.ts";
 import { digestLines } from "../../src/tiers/digest.ts";
 import { endInput } from "../../src/tiers/end-input.ts";
 import { judgeBatch } from "../../src/tiers/process-batch.ts";
@@ -20,6 +19,7 @@ import { simulatedD1 } from "./d1.ts";
 import { SimulatedObject } from "./object.ts";
 import { Oracle } from "./oracle.ts";
 import { planOf, type Plan, type PlannedBatch, type PlannedTenant, type PlanOptions } from "./plan.ts";
+import { wantedLines } from "./wanted.ts";
 import { World } from "./world.ts";
 
 /** How a run went: what is wrong with it, and the final verdicts of each tenant. */
@@ -260,8 +260,9 @@ class Simulation {
     }
     const stored = await this.#final(name);
     const wanted = this.#bounds ? oracle.boundedFindings(this.#bounds) : oracle.findings();
-    this.#compare(name, this.#linesOf(name, wanted), digestLines(stored));
-    this.#outcome.digests[name] = digestLines(stored);
+    const lines = digestLines(stored);
+    this.#compare(name, wantedLines(wanted, name, this.#keysOf(name).anomalyId), lines);
+    this.#outcome.digests[name] = lines;
     this.#outcome.late += oracle.late;
     this.#outcome.evicted += sum((one) => one.evicted_entities);
   }
@@ -271,20 +272,6 @@ class Simulation {
     const surplus = found.filter((line) => !wanted.includes(line));
     for (const line of missing.slice(0, 3)) this.#wrong.push(`${tenant}: missing ${line}`);
     for (const line of surplus.slice(0, 3)) this.#wrong.push(`${tenant}: not wanted ${line}`);
-  }
-
-  #linesOf(tenant: string, findings: readonly Finding[]): string[] {
-    const completeness = { late_records: 0, evicted_entities: 0, folded_contacts: 0, warming_up: false };
-    const context = {
-      tenant,
-      idKey: this.#keysOf(tenant).anomalyId,
-      configVersion: "",
-      receivedAtMs: 0,
-      decidedAtMs: 0,
-    };
-    return digestLines(
-      findings.map((finding) => anomalyOf({ ...finding, state: "final", revision: 0, completeness }, context)),
-    );
   }
 
   async #final(tenant: string): Promise<Anomaly[]> {

@@ -19,7 +19,7 @@ export type EntryHead =
   | (Common & { kind: "end" })
   /** Grew too fast for its slots to wait until they settle: those over their bound forgot at once. */
   | (Common & { kind: "forget" })
-  /** Found state lost, or saved by other versions: what it says from here on outranks what may have been stored. */
+  /** Was restored: what it says from here on outranks what may have been stored. */
   | (Common & { kind: "outrank"; revision: number })
   /** Stopped to own slots, whose state somebody else took over. */
   | (Common & { kind: "release"; slots: number[] })

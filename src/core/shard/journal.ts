@@ -57,7 +57,7 @@ export class Journal {
   /** Writes an entry; returns its number. Within `atomically`. */
   append(head: EntryHead, payload: Uint8Array): number {
     const sequence = ++this.sequence;
-    const frames = framesOf({ name: 0, number: sequence }, entryBytes(head, payload));
+    const frames = framesOf(sequence, entryBytes(head, payload));
     const places = frames.map((frame) => {
       const place = this.#free.pop() ?? this.#places++;
       this.#storage.write("log", place, frame);

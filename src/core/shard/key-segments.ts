@@ -63,7 +63,7 @@ export class KeySegments {
     const segment = new StateWriter(65_536);
     segment.f64(sequence);
     ledger.saveAdded(segment);
-    const [frame] = framesOf({ name: 0, number: this.#number }, segment.bytes());
+    const [frame] = framesOf(this.#number, segment.bytes());
     this.#storage.write("keys", this.#number % segmentsMax, frame);
     this.#since = 0;
     this.rowsWritten++;

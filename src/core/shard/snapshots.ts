@@ -177,7 +177,7 @@ export class Snapshots {
   }
 
   #store(bytes: Uint8Array): void {
-    const places = framesOf({ name: 0, number: this.#number }, bytes).map((frame) => {
+    const places = framesOf(this.#number, bytes).map((frame) => {
       const place = this.#freePlaces.pop() ?? this.#placeCount++;
       this.#storage.write("state", place, frame);
       this.rowsWritten++;

@@ -9,6 +9,9 @@ const rememberedMinutesMin = 10;
 /** Ids that a slot remembers after it settled, 16 bytes each; beyond, the oldest minutes are forgotten, and counted. */
 const idsMax = 4096;
 
+/** The same while event time stands still, or rushes on, before the slot settles. */
+const idsHardMax = 4 * idsMax;
+
 /** Buckets of a minute. */
 const minuteBuckets = 6;
 
@@ -35,6 +38,7 @@ export class RecordIds {
     let table = this.#minutes.get(minute);
     if (!table) this.#minutes.set(minute, (table = { words: new Uint32Array(32), count: 0 }));
     if (insert(table, high, low)) this.count++;
+    if (this.count > idsHardMax) this.#forgetOldest();
   }
 
   /** Forgets what is too old once event time is in `bucket`, then, beyond the bound, the oldest. */
@@ -42,17 +46,16 @@ export class RecordIds {
     const minute = Math.floor(bucket / minuteBuckets);
     const remembered = Math.max(rememberedMinutesMin, Math.ceil(allowanceBuckets / minuteBuckets));
     for (const old of this.#minutes.keys()) if (old < minute - remembered) this.#drop(old);
-    if (this.count <= idsMax) return;
+    if (this.count > idsMax) this.#forgetOldest();
+  }
+
+  /** Down to the bound. */
+  #forgetOldest(): void {
     for (const oldest of [...this.#minutes.keys()].sort((a, b) => a - b)) {
       if (this.count <= idsMax) return;
       this.forgotten += this.#minutes.get(oldest)!.count;
       this.#drop(oldest);
     }
-  }
-
-  /** Earliest minute of which something is remembered. */
-  get oldestMinute(): number | undefined {
-    return this.count === 0 ? undefined : Math.min(...this.#minutes.keys());
   }
 
   save(writer: StateWriter): void {
