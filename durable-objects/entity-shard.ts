@@ -2,7 +2,14 @@ import { DurableObject } from "cloudflare:workers";
 import { consoleLog, readConfig, systemClock } from "../src/config.ts";
 import { detectors } from "../src/core/detectors/index.ts";
 import { Shard } from "../src/core/shard/shard.ts";
-import type { ApplyRequest, ApplyResult, EndRequest, EndResult, ShardGauges } from "../src/core/shard/rpc.ts";
+import type {
+  ApplyRequest,
+  ApplyResult,
+  EndRequest,
+  EndResult,
+  PackedFacts,
+  ShardGauges,
+} from "../src/core/shard/rpc.ts";
 import { keyring } from "../src/security/tenant-keys.ts";
 import { d1AnomalyStore } from "../src/storage/d1-anomaly-store.ts";
 import { Outbox } from "../src/tiers/outbox.ts";
@@ -49,6 +56,10 @@ export class EntityShard extends DurableObject<Env> implements EntityShardRpc {
     this.#outbox.arm();
     // All that waits: whoever repeats a call that got lost wants what that one brought.
     return { verdicts: this.#shard.pending(), decidedAtMs: systemClock.nowMs() };
+  }
+
+  async facts(everything: boolean): Promise<{ facts: PackedFacts }> {
+    return { facts: this.#shard.facts(everything) };
   }
 
   async gauges(): Promise<ShardGauges> {

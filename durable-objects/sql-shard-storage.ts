@@ -65,7 +65,9 @@ export class SqlShardStorage implements ShardStorage {
   }
 }
 
-const tables = { log: "shard_log", state: "shard_state", keys: "shard_keys" } as const satisfies Record<
-  BlobKind,
-  string
->;
+const tables = {
+  log: "shard_log",
+  state: "shard_state",
+  keys: "shard_keys",
+  facts: "shard_facts",
+} as const satisfies Record<BlobKind, string>;

@@ -7,6 +7,7 @@ import { ConfigError, consoleLog, readConfig, systemClock } from "./config.ts";
 import { keyring } from "./security/tenant-keys.ts";
 import { d1AnomalyStore } from "./storage/d1-anomaly-store.ts";
 import { Acknowledgements } from "./tiers/acknowledgements.ts";
+import { FactsExchange } from "./tiers/facts-exchange.ts";
 import { shardName } from "./tiers/shard-call.ts";
 
 export { EntityShard } from "../durable-objects/entity-shard.ts";
@@ -23,6 +24,7 @@ function appOf(env: Env): Hono<ApiEnv> {
     shardsOf: (tenant) => config.tenants.get(tenant)!.shards,
     shardOf: (shard) => env.ENTITY_SHARD.get(env.ENTITY_SHARD.idFromName(shardName(shard))),
     acknowledgements: new Acknowledgements(),
+    facts: new FactsExchange(),
     anomalies: d1AnomalyStore({ db: env.DB, sealOf: (tenant) => keysOf(tenant).seal, clock: systemClock }),
     waitUntil,
   });

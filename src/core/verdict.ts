@@ -1,5 +1,18 @@
-/** The threats of the three detectors so far; the names are those of the API, of D1 and of truth files. */
-export const threats = ["port_scan", "ddos", "c2_beacon"] as const;
+/** One per detector; the names are those of the API, of D1 and of truth files. */
+export const threats = [
+  "port_scan",
+  "ddos",
+  "c2_beacon",
+  "exfiltration",
+  "brute_force",
+  "lateral_movement",
+  "dns_tunnel",
+  "long_connection",
+  "icmp_tunnel",
+  "rare_service",
+  "internal_fan_in",
+  "policy",
+] as const;
 export type Threat = (typeof threats)[number];
 
 /** From least to most severe; an alert is `medium` or above. */
@@ -42,7 +55,7 @@ interface Window {
 export interface Finding {
   threat: Threat;
   detectorVersion: number;
-  /** An address in text form; prefixes are to follow. */
+  /** An address or a prefix (`10.1.2.0/24`) in text form. */
   entity: string;
   window: Window;
   /** 0 to 1, higher is stranger. */
@@ -58,6 +71,14 @@ export interface Finding {
   peers: readonly Peer[];
   peerCount: number;
   evidence: Evidence;
+  /** What was held against the thresholds that decided; until it is published, when the evidence tells of it. */
+  observed?: readonly Observed[];
+}
+
+/** A value that reached a threshold, named as in the detector's settings. */
+export interface Observed {
+  threshold: string;
+  value: number;
 }
 
 /** Peers that a finding lists: enough for an analyst to act, small enough for a row. */

@@ -1,4 +1,5 @@
-import type { EndResult } from "../core/shard/rpc.ts";
+import type { EndResult, PackedFacts } from "../core/shard/rpc.ts";
+import { mergedFacts } from "./facts-exchange.ts";
 import { callShard, isShardFailure, shardName, type ShardFailure, type ShardRef } from "./shard-call.ts";
 import { storeVerdicts, type ProcessParts, type StoredVerdicts } from "./store-verdicts.ts";
 
@@ -12,7 +13,9 @@ export async function endInput(
 ): Promise<StoredVerdicts | ShardFailure | { reason: "storage_unavailable" }> {
   const receivedAtMs = parts.clock.nowMs();
   const shards = Array.from({ length: parts.shardsOf(tenant) }, (_, index) => ({ tenant, index }));
-  const results = await Promise.all(shards.map((shard) => endShard(parts, shard, receivedAtMs)));
+  const facts = await factsOf(parts, shards);
+  if (facts && isShardFailure(facts)) return facts;
+  const results = await Promise.all(shards.map((shard) => endShard(parts, shard, receivedAtMs, facts)));
   const ended: EndResult[] = [];
   for (const result of results) {
     if (isShardFailure(result)) return result;
@@ -24,10 +27,30 @@ export async function endInput(
   return told.stored ? told : { reason: "storage_unavailable" };
 }
 
-async function endShard(parts: ProcessParts, shard: ShardRef, receivedAtMs: number): Promise<EndResult | ShardFailure> {
+/** What all shards know of the network; nothing to be told where there is only one. */
+async function factsOf(
+  parts: ProcessParts,
+  shards: readonly ShardRef[],
+): Promise<PackedFacts | ShardFailure | undefined> {
+  if (shards.length === 1) return undefined;
+  const told = await Promise.all(shards.map((shard) => callShard(parts, () => parts.shardOf(shard).facts(true))));
+  const all: PackedFacts[] = [];
+  for (const one of told) {
+    if (isShardFailure(one)) return one;
+    all.push(one.facts);
+  }
+  return mergedFacts(all);
+}
+
+async function endShard(
+  parts: ProcessParts,
+  shard: ShardRef,
+  receivedAtMs: number,
+  facts: PackedFacts | undefined,
+): Promise<EndResult | ShardFailure> {
   const name = shardName(shard);
   const acknowledged = parts.acknowledgements.take(name);
-  const result = await callShard(parts, () => parts.shardOf(shard).end({ receivedAtMs, acknowledged }));
+  const result = await callShard(parts, () => parts.shardOf(shard).end({ receivedAtMs, acknowledged, facts }));
   if (isShardFailure(result)) parts.acknowledgements.add(name, acknowledged);
   return result;
 }

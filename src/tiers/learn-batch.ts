@@ -153,9 +153,10 @@ class Learning {
   }
 
   async #apply(part: number, index: number, contacts: PackedContacts): Promise<ApplyResult | ShardFailure> {
-    const { clock, acknowledgements, config, shardOf } = this.#parts;
+    const { clock, acknowledgements, config, facts, shardOf } = this.#parts;
     const { tenant, key, bodyDigest, receivedAtMs } = this.#batch;
-    const name = shardName({ tenant, index });
+    const shard = { tenant, index };
+    const name = shardName(shard);
     const acknowledged = acknowledgements.take(name);
     const request = {
       batchKey: key,
@@ -165,11 +166,15 @@ class Learning {
       allowanceMs: config.allowanceMs,
       receivedAtMs,
       acknowledged,
+      ...facts.newsFor(shard),
     };
-    const result = await callShard(this.#parts, () =>
-      shardOf({ tenant, index }).apply({ ...request, sentAtMs: clock.nowMs() }),
-    );
-    if (isShardFailure(result) || result.status !== "applied") acknowledgements.add(name, acknowledged);
+    const result = await callShard(this.#parts, () => shardOf(shard).apply({ ...request, sentAtMs: clock.nowMs() }));
+    if (isShardFailure(result) || result.status !== "applied") {
+      acknowledgements.add(name, acknowledged);
+      facts.lost(shard);
+    } else if (this.#shards > 1 && facts.hasNews(shard, result.factsRevision)) {
+      this.#parts.waitUntil(hearFacts(this.#parts, shard, result.factsRevision));
+    }
     return result;
   }
 
@@ -180,6 +185,12 @@ class Learning {
     this.#verdicts.push({ shard: { tenant: this.#batch.tenant, index }, verdicts: result.verdicts });
     this.#decidedAtMs = Math.max(this.#decidedAtMs, result.decidedAtMs);
   }
+}
+
+/** What a shard has learnt of the network is for all of them. */
+async function hearFacts(parts: ProcessParts, shard: ShardRef, revision: number): Promise<void> {
+  const told = await callShard(parts, () => parts.shardOf(shard).facts(false));
+  if (!isShardFailure(told)) parts.facts.hear(shard, revision, told.facts);
 }
 
 function isDone(result: ApplyResult | ShardFailure): result is Applied {
@@ -200,11 +211,13 @@ function failureOf(result: ApplyResult | ShardFailure): ShardFailure | Conflict 
   }
 }
 
-function emptied({ pairs, targets, records, ...addresses }: Contacts): Contacts {
+function emptied({ pairs, targets, prefixes, sessions, records, ...addresses }: Contacts): Contacts {
   return {
     ...addresses,
     pairs: { ...pairs, length: 0 },
     targets: { ...targets, length: 0 },
+    prefixes: { ...prefixes, length: 0 },
+    sessions: { ...sessions, length: 0 },
     records: { ...records, length: 0 },
   };
 }

@@ -2,12 +2,13 @@ import type { EntityShardRpc } from "../../durable-objects/shard-rpc.ts";
 import { consoleLog, readConfig, type Clock, type Config, type Log } from "../config.ts";
 import { detectors } from "../core/detectors/index.ts";
 import { MemoryStorage } from "../core/shard/memory-storage.ts";
-import type { ApplyRequest, ApplyResult, EndRequest, EndResult, ShardGauges } from "../core/shard/rpc.ts";
+import type { ApplyRequest, ApplyResult, EndRequest, EndResult, PackedFacts, ShardGauges } from "../core/shard/rpc.ts";
 import { Shard } from "../core/shard/shard.ts";
 import { severities, type Anomaly } from "../core/verdict.ts";
 import { keyring } from "../security/tenant-keys.ts";
 import type { AnomalyPage, AnomalyQuery, AnomalyStore, Position, StoredAnomaly } from "../storage/anomalies.ts";
 import { Acknowledgements } from "./acknowledgements.ts";
+import { FactsExchange } from "./facts-exchange.ts";
 import { Outbox, type OutboxParts } from "./outbox.ts";
 import { shardName, type ShardRef } from "./shard-call.ts";
 import type { ProcessParts } from "./store-verdicts.ts";
@@ -52,6 +53,7 @@ export function localParts({ clock = new LocalClock(), log = consoleLog, ...opti
     shardsOf: (tenant) => config.tenants.get(tenant)!.shards,
     shardOf,
     acknowledgements: new Acknowledgements(),
+    facts: new FactsExchange(),
     anomalies,
     waitUntil: () => {},
   };
@@ -123,6 +125,11 @@ class LocalShard implements EntityShardRpc {
     this.#change(() => this.#shard.end(request));
     this.#outbox.arm();
     return { verdicts: this.#shard.pending(), decidedAtMs: this.#parts.clock.nowMs() };
+  }
+
+  async facts(everything: boolean): Promise<{ facts: PackedFacts }> {
+    await this.#ring();
+    return { facts: this.#shard.facts(everything) };
   }
 
   async gauges(): Promise<ShardGauges> {

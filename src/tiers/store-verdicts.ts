@@ -3,6 +3,7 @@ import type { Verdict } from "../core/verdict.ts";
 import type { Clock, Config, Log } from "../config.ts";
 import type { TenantKeys } from "../security/tenant-keys.ts";
 import type { AnomalyStore } from "../storage/anomalies.ts";
+import type { FactsExchange } from "./facts-exchange.ts";
 import type { Acknowledgements } from "./acknowledgements.ts";
 import { anomalyOf } from "./anomaly.ts";
 import { shardName, type ShardOf, type ShardRef } from "./shard-call.ts";
@@ -17,6 +18,7 @@ export interface ProcessParts {
   shardsOf(tenant: string): number;
   shardOf: ShardOf;
   acknowledgements: Acknowledgements;
+  facts: FactsExchange;
   anomalies: AnomalyStore;
   /** Keeps the isolate alive until the promise settles. */
   waitUntil(promise: Promise<unknown>): void;

@@ -2,13 +2,14 @@ import { env } from "cloudflare:test";
 import type { EntityShardRpc } from "../../durable-objects/shard-rpc.ts";
 import { createApp } from "../../src/api/app.ts";
 import { readConfig, type Clock, type Log } from "../../src/config.ts";
-import type { ApplyRequest, ApplyResult, EndResult, ShardGauges } from "../../src/core/shard/rpc.ts";
+import type { ApplyRequest, ApplyResult, EndResult, PackedFacts, ShardGauges } from "../../src/core/shard/rpc.ts";
 import type { Anomaly, Verdict } from "../../src/core/verdict.ts";
 import { MemoryStorage } from "../../src/core/shard/memory-storage.ts";
 import { Shard } from "../../src/core/shard/shard.ts";
 import { keyring } from "../../src/security/tenant-keys.ts";
 import { d1AnomalyStore } from "../../src/storage/d1-anomaly-store.ts";
 import { Acknowledgements } from "../../src/tiers/acknowledgements.ts";
+import { FactsExchange } from "../../src/tiers/facts-exchange.ts";
 import type { ProcessParts } from "../../src/tiers/store-verdicts.ts";
 
 /** 2026-11-22T17:00:00Z */
@@ -48,13 +49,17 @@ class FakeShard implements EntityShardRpc {
     this.#seen.set(request.batchKey, request.bodyDigest);
     const { receivedAtMs } = request;
     const verdicts = this.verdicts.map((one) => ({ slot: 0, verdict: one, receivedAtMs }));
-    return { status: "applied", late: this.late, repaired: false, verdicts, decidedAtMs: clock.now };
+    return { status: "applied", late: this.late, repaired: false, verdicts, factsRevision: 0, decidedAtMs: clock.now };
   }
 
   async end(): Promise<EndResult> {
     this.#failMaybe();
     const verdicts = this.verdicts.map((one) => ({ slot: 0, verdict: one, receivedAtMs: clock.now }));
     return { verdicts, decidedAtMs: clock.now };
+  }
+
+  async facts(): Promise<{ facts: PackedFacts }> {
+    return { facts: new Shard({ storage: new MemoryStorage(), detectors: [] }).facts(true) };
   }
 
   async gauges(): Promise<ShardGauges> {
@@ -80,6 +85,7 @@ export function testApp(more: Partial<ProcessParts> = {}) {
     shardsOf: () => 1,
     shardOf: () => shard,
     acknowledgements: new Acknowledgements(),
+    facts: new FactsExchange(),
     anomalies: store,
     waitUntil: (promise) => void pending.push(promise),
     ...more,

@@ -7,6 +7,7 @@ import { packContacts } from "../../src/core/flow/pack-contacts.ts";
 import { keyring } from "../../src/security/tenant-keys.ts";
 import { d1AnomalyStore } from "../../src/storage/d1-anomaly-store.ts";
 import { Acknowledgements } from "../../src/tiers/acknowledgements.ts";
+import { FactsExchange } from "../../src/tiers/facts-exchange.ts";
 import { digestLines } from "../../src/tiers/digest.ts";
 import { endInput } from "../../src/tiers/end-input.ts";
 import { judgeBatch } from "../../src/tiers/process-batch.ts";
@@ -49,6 +50,7 @@ class RealRun {
       shardsOf: () => shards,
       shardOf: (shard) => this.#object(shard),
       acknowledgements: new Acknowledgements(),
+      facts: new FactsExchange(),
       anomalies: d1AnomalyStore({ db: env.DB, sealOf: (tenant) => keysOf(tenant).seal, clock }),
       waitUntil: () => {},
     };

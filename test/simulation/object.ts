@@ -2,7 +2,14 @@ import type { EntityShardRpc } from "../../durable-objects/shard-rpc.ts";
 import type { Detector } from "../../src/core/detectors/detector.ts";
 import { MemoryStorage } from "../../src/core/shard/memory-storage.ts";
 import { blobKinds } from "../../src/core/shard/storage.ts";
-import type { ApplyRequest, ApplyResult, EndRequest, EndResult, ShardGauges } from "../../src/core/shard/rpc.ts";
+import type {
+  ApplyRequest,
+  ApplyResult,
+  EndRequest,
+  EndResult,
+  PackedFacts,
+  ShardGauges,
+} from "../../src/core/shard/rpc.ts";
 import { Shard } from "../../src/core/shard/shard.ts";
 import type { SlotBounds } from "../../src/core/slots/slot.ts";
 import type { SlotSet } from "../../src/core/slots/slot-set.ts";
@@ -60,6 +67,10 @@ export class SimulatedObject implements EntityShardRpc {
       return shard.pending();
     });
     return { verdicts, decidedAtMs: this.#parts.world.clock.nowMs() };
+  }
+
+  facts(everything: boolean): Promise<{ facts: PackedFacts }> {
+    return this.#call((shard) => ({ facts: shard.facts(everything) }));
   }
 
   gauges(): Promise<ShardGauges> {
@@ -187,5 +198,6 @@ export class SimulatedObject implements EntityShardRpc {
 }
 
 function copyOf(storage: MemoryStorage) {
-  return { log: new Map(storage.blobs.log), state: new Map(storage.blobs.state), keys: new Map(storage.blobs.keys) };
+  const { log: entries, state, keys, facts } = storage.blobs;
+  return { log: new Map(entries), state: new Map(state), keys: new Map(keys), facts: new Map(facts) };
 }

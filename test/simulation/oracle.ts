@@ -1,11 +1,19 @@
-import type { Detector, SlotContacts } from "../../src/core/detectors/detector.ts";
+import {
+  slotContacts,
+  type Detector,
+  type SlotContacts,
+  type SlotDetector,
+} from "../../src/core/detectors/detector.ts";
+import { settingsOf } from "../../src/core/detectors/thresholds.ts";
 import { parseAddress } from "../../src/core/flow/address.ts";
 import { bucketMs, type Contacts } from "../../src/core/flow/contacts.ts";
 import { allowanceBuckets } from "../../src/core/flow/fold.ts";
-import { hashAddress, slotOf, type HashKey } from "../../src/core/flow/keyed-hash.ts";
+import { hashAddress, noSlot, slotOf, type HashKey } from "../../src/core/flow/keyed-hash.ts";
 import type { NetworkMatcher } from "../../src/core/flow/networks.ts";
 import { unpackContacts } from "../../src/core/flow/pack-contacts.ts";
+import { homePrefixOf, neighbourhoodOf } from "../../src/core/flow/prefixes.ts";
 import type { ApplyRequest } from "../../src/core/shard/rpc.ts";
+import { NetworkFacts } from "../../src/core/slots/network-facts.ts";
 import { SlotSet } from "../../src/core/slots/slot-set.ts";
 import type { SlotBounds } from "../../src/core/slots/slot.ts";
 import { Slots, slotsOf } from "../../src/core/slots/slots.ts";
@@ -13,8 +21,8 @@ import type { Finding } from "../../src/core/verdict.ts";
 import { contactsOf, type TraceFlow } from "../support/trace.ts";
 import type { PlannedBatch } from "./plan.ts";
 
-type Role = "source" | "target";
-const roles: readonly Role[] = ["source", "target"];
+type Role = "source" | "target" | "prefix";
+const roles: readonly Role[] = ["source", "target", "prefix"];
 
 export interface OracleParts {
   hashKey: HashKey;
@@ -57,7 +65,7 @@ export class Oracle {
       if (history.batches.has(batchKey)) continue;
       history.batches.add(batchKey);
       for (const flow of batch.flows) {
-        for (const role of roles) if (this.#slotOf(flow[role]) === slot) this.#learn(history, flow, role);
+        for (const role of roles) if (this.#slotOf(flow, role) === slot) this.#learn(history, flow, role);
       }
     }
   }
@@ -80,6 +88,7 @@ export class Oracle {
     const wanted = new Map<string, number>();
     for (const flow of flows) {
       for (const role of roles) {
+        if (this.#slotOf(flow, role) === noSlot) continue;
         const key = `${role} ${JSON.stringify(flow)}`;
         wanted.set(key, (wanted.get(key) ?? 0) + 1);
       }
@@ -93,43 +102,59 @@ export class Oracle {
 
   /** The final verdicts. */
   findings(): Finding[] {
-    return [...this.#slots].flatMap(([slot, { flows }]) => this.#judge(slot, flows));
+    const facts = new NetworkFacts();
+    const learnt = [...this.#slots].map(([slot, { flows }]) => ({ slot, detectors: this.#learnt(slot, flows) }));
+    for (const { slot, detectors } of learnt) for (const one of detectors) one.tell?.(facts.ofSlot(slot), true);
+    const opinions = learnt.flatMap(({ detectors }) =>
+      detectors.flatMap((one) => one.findings(Number.POSITIVE_INFINITY, facts)),
+    );
+    return opinions.filter(({ final }) => final).map(({ finding }) => finding);
   }
 
   /** The same from the real slots, which have caps, record by record: where caps bite, they decide. */
   boundedFindings(bounds: SlotBounds): Finding[] {
     const { detectors, allowanceMs } = this.#parts;
-    return [...this.#slots].flatMap(([slot, { flows }]) => {
+    const facts = new NetworkFacts();
+    const learnt = [...this.#slots].map(([slot, { flows }]) => {
       const wanted = new SlotSet();
       wanted.add(slot);
       const slots = new Slots({ detectors, bounds });
       const options = { wanted, allowanceBuckets: allowanceBuckets(allowanceMs), receivedAtMs: 0 };
       const verdicts = flows.flatMap(({ flow, role }) => slots.learn(only(this.#fold([flow]), role), options).verdicts);
+      for (const one of slots.used()) one.tell(facts);
+      facts.merge(slots.facts);
+      return { slots, verdicts: verdicts.map(({ verdict }) => verdict) };
+    });
+    return learnt.flatMap(({ slots, verdicts }) => {
+      slots.facts.merge(facts);
       const last = slots.used().flatMap((one) => one.end(0));
-      return [...verdicts.map(({ verdict }) => verdict), ...last].filter(({ state }) => state === "final");
+      return [...verdicts, ...last].filter(({ state }) => state === "final");
     });
   }
 
-  #judge(slot: number, flows: History["flows"]): Finding[] {
+  /** Every detector, with what the slot has learnt. */
+  #learnt(slot: number, flows: History["flows"]): SlotDetector[] {
     const timely = (role: Role) => flows.filter((one) => one.role === role && !one.isLate).map(({ flow }) => flow);
     const learnt = roles.map((role) => this.#slotContacts(slot, this.#fold(timely(role)), role));
-    return this.#parts.detectors.flatMap((kind) => {
-      const detector = kind.create(kind.defaults);
+    return this.#parts.detectors.map((kind) => {
+      const detector = kind.create(settingsOf(kind.thresholds));
       for (const contacts of learnt) detector.learn(contacts);
-      const opinions = detector.findings(Number.POSITIVE_INFINITY);
-      return opinions.filter(({ final }) => final).map(({ finding }) => finding);
+      return detector;
     });
   }
 
   #slotContacts(slot: number, contacts: Contacts, role: Role): SlotContacts {
-    const { pairs, targets, addressHash } = contacts;
-    const of = (column: Uint32Array, length: number) =>
-      Uint32Array.from({ length }, (_, i) => i).filter((i) => slotOf(addressHash[column[i]]) === slot);
-    return {
-      contacts,
-      pairs: role === "source" ? of(pairs.source, pairs.length) : new Uint32Array(),
-      targets: role === "target" ? of(targets.target, targets.length) : new Uint32Array(),
-    };
+    const { pairs, targets, prefixes, sessions, addressHash } = contacts;
+    const of = (wanted: Role, column: Uint32Array, length: number) =>
+      Uint32Array.from({ length: role === wanted ? length : 0 }, (_, i) => i).filter(
+        (i) => slotOf(addressHash[column[i]]) === slot,
+      );
+    return slotContacts(contacts, {
+      pairs: of("source", pairs.source, pairs.length),
+      targets: of("target", targets.target, targets.length),
+      prefixes: of("prefix", prefixes.prefix, prefixes.length),
+      sessions: of("source", sessions.source, sessions.length),
+    });
   }
 
   #fold(flows: readonly TraceFlow[]): Contacts {
@@ -148,8 +173,14 @@ export class Oracle {
     if (flow.recordId !== undefined) history.recordIds.add(recordId);
   }
 
-  #slotOf(address: string): number {
-    return slotOf(hashAddress(this.#parts.hashKey, ...parseAddress(address)!));
+  /** The slot that learns this role of a flow; `noSlot` where none does. */
+  #slotOf(flow: TraceFlow, role: Role): number {
+    const { isInternal, hashKey } = this.#parts;
+    const words = parseAddress(role === "source" ? flow.source : flow.target)!;
+    const isOwn = isInternal(...words);
+    if (role !== "prefix") return slotOf(hashAddress(hashKey, ...(isOwn ? words : neighbourhoodOf(...words))));
+    const isFromOutside = !isInternal(...parseAddress(flow.source)!);
+    return isOwn && isFromOutside ? slotOf(hashAddress(hashKey, ...homePrefixOf(...words))) : noSlot;
   }
 
   #historyOf(slot: number): History {
@@ -164,8 +195,14 @@ export class Oracle {
 
 /** What one role of a flow lets a slot learn. */
 function only(contacts: Contacts, role: Role): Contacts {
-  const { pairs, targets, records } = contacts;
-  return role === "source"
-    ? { ...contacts, targets: { ...targets, length: 0 }, records: { ...records, length: 0 } }
-    : { ...contacts, pairs: { ...pairs, length: 0 }, records: { ...records, length: 0 } };
+  const none = <Group extends object>(group: Group, wanted: Role): Group =>
+    role === wanted ? group : { ...group, length: 0 };
+  return {
+    ...contacts,
+    pairs: none(contacts.pairs, "source"),
+    targets: none(contacts.targets, "target"),
+    prefixes: none(contacts.prefixes, "prefix"),
+    sessions: none(contacts.sessions, "source"),
+    records: { ...contacts.records, length: 0 },
+  };
 }

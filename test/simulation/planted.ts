@@ -39,11 +39,9 @@ export const plantedBugs = {
   },
   cap_per_shard: {
     file: "src/core/slots/slots.ts",
-    find: "this.#options.bounds ?? slotBounds, reader);",
-    replace: `{
-      ...(this.#options.bounds ?? slotBounds),
-      stateBytesMax: ((this.#options.bounds ?? slotBounds).stateBytesMax * (8 + this.used().length)) / 16,
-    }, reader);`,
+    find: "const { detectors, bounds = slotBounds } = this.#options;",
+    replace: `const { detectors, bounds: own = slotBounds } = this.#options;
+    const bounds = { ...own, stateBytesMax: (own.stateBytesMax * (8 + this.used().length)) / 16 };`,
   },
   two_writers_without_revision: {
     file: "src/storage/d1-anomaly-store.ts",

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readConfig } from "../../src/config.ts";
 import { detectors } from "../../src/core/detectors/index.ts";
 import type { Detector } from "../../src/core/detectors/detector.ts";
+import type { Threshold } from "../../src/core/detectors/thresholds.ts";
 import { shardOfSlot } from "../../src/core/flow/split-contacts.ts";
 import { SlotSet } from "../../src/core/slots/slot-set.ts";
 import type { SlotBounds } from "../../src/core/slots/slot.ts";
@@ -9,6 +10,7 @@ import type { Anomaly } from "../../src/core/verdict.ts";
 import { keyring } from "../../src/security/tenant-keys.ts";
 import { d1AnomalyStore } from "../../src/storage/d1-anomaly-store.ts";
 import { Acknowledgements } from "../../src/tiers/acknowledgements.ts";
+import { FactsExchange } from "../../src/tiers/facts-exchange.ts";
 import { digestLines } from "../../src/tiers/digest.ts";
 import { endInput } from "../../src/tiers/end-input.ts";
 import { judgeBatch } from "../../src/tiers/process-batch.ts";
@@ -33,10 +35,15 @@ export interface Outcome {
 }
 
 /** So low that a few dozen flows make an attack. */
-const sensitive: readonly Detector[] = detectors.map((kind) => ({
-  ...kind,
-  defaults: { ...kind.defaults, ...("unansweredMin" in kind.defaults && { unansweredMin: 40, unsolicitedMin: 15 }) },
-}));
+const sensitive: readonly Detector[] = detectors.map((kind) => {
+  const { unansweredMin, unsolicitedMin } = kind.thresholds as { [name: string]: Threshold };
+  if (!unansweredMin || !unsolicitedMin) return kind;
+  const low = {
+    unansweredMin: { ...unansweredMin, default: 40 },
+    unsolicitedMin: { ...unsolicitedMin, default: 15 },
+  };
+  return { ...kind, thresholds: { ...kind.thresholds, ...low } };
+});
 
 /** So low that a small network outgrows it. */
 const tight: SlotBounds = { stateBytesMax: 6_000, stateBytesHardMax: 1e12 };
@@ -296,6 +303,7 @@ class Simulation {
       shardsOf: (tenant) => this.#shards.get(tenant)!,
       shardOf: ({ tenant, index }) => this.#object(tenant, index),
       acknowledgements: new Acknowledgements(),
+      facts: new FactsExchange(),
       anomalies: this.#store,
       waitUntil: () => {},
     };

@@ -1,5 +1,11 @@
-import type { Detector } from "../../src/core/detectors/detector.ts";
+import {
+  slotContacts,
+  type Detector,
+  type SlotContacts,
+  type SlotDetector,
+} from "../../src/core/detectors/detector.ts";
 import { detectors } from "../../src/core/detectors/index.ts";
+import { settingsOf } from "../../src/core/detectors/thresholds.ts";
 import { parseAddress } from "../../src/core/flow/address.ts";
 import type { Contacts } from "../../src/core/flow/contacts.ts";
 import { FlowBatch, Initiator, Outcome, Protocol } from "../../src/core/flow/flow-batch.ts";
@@ -12,6 +18,7 @@ import { MemoryStorage } from "../../src/core/shard/memory-storage.ts";
 import { Shard } from "../../src/core/shard/shard.ts";
 import type { ApplyRequest } from "../../src/core/shard/rpc.ts";
 import type { SlotBounds } from "../../src/core/slots/slot.ts";
+import type { StateReader } from "../../src/core/slots/state-bytes.ts";
 import type { Verdict } from "../../src/core/verdict.ts";
 import { Random } from "./random.ts";
 
@@ -31,6 +38,8 @@ export interface TraceFlow {
   targetPackets?: number;
   initiator?: Initiator;
   tcpFlags?: number;
+  /** Packets for each that was seen. */
+  samplingRate?: number;
   /** An id of its own, above 0; none unless told. */
   recordId?: number;
 }
@@ -54,6 +63,7 @@ export function batchOf(flows: readonly TraceFlow[]): FlowBatch {
     batch.tcpFlags[row] = flow.tcpFlags ?? 0;
     batch.outcome[row] = outcome;
     batch.initiator[row] = flow.initiator ?? Initiator.Source;
+    batch.samplingRate[row] = flow.samplingRate ?? 1;
     batch.recordIdHigh[row] = 0;
     batch.recordIdLow[row] = flow.recordId ?? 0;
   }
@@ -69,6 +79,19 @@ const foldOptions: FoldOptions = {
 
 export function contactsOf(flows: readonly TraceFlow[], options: Partial<FoldOptions> = {}): Contacts {
   return unpackContacts(packContacts(fold(batchOf(flows), { ...foldOptions, ...options }).contacts));
+}
+
+/** All contacts, as if they were of one slot. */
+export function wholeSlot(contacts: Contacts): SlotContacts {
+  const all = ({ length }: { length: number }) => Uint32Array.from({ length }, (_, i) => i);
+  const { pairs, targets, prefixes, sessions } = contacts;
+  const indexes = { pairs: all(pairs), targets: all(targets), prefixes: all(prefixes), sessions: all(sessions) };
+  return slotContacts(contacts, indexes);
+}
+
+/** A detector's memory of one slot, by its default settings. */
+export function slotOfDetector(detector: Detector, saved?: StateReader): SlotDetector {
+  return detector.create(settingsOf(detector.thresholds), saved);
 }
 
 export interface RunOptions {
@@ -244,6 +267,6 @@ export function sampleTrace(seed: number): TraceFlow[] {
   return flows.sort((a, b) => endOf(a) - endOf(b));
 }
 
-function endOf(flow: TraceFlow): number {
+export function endOf(flow: TraceFlow): number {
   return flow.startMs + (flow.durationMs ?? 100);
 }

@@ -15,7 +15,7 @@ const keptShare = 0.75;
 const alarmFrom = severities.indexOf("medium");
 
 /** Whether anyone is to act on it: what rests on it is kept. */
-function isAlarm({ severity }: Finding): boolean {
+export function isAlarm({ severity }: Finding): boolean {
   return severities.indexOf(severity) >= alarmFrom;
 }
 

@@ -13,6 +13,8 @@ export interface Contacts {
   internal: Uint8Array<ArrayBuffer>;
   pairs: PairContacts;
   targets: TargetContacts;
+  prefixes: PrefixContacts;
+  sessions: SessionContacts;
   records: RecordIds;
 }
 
@@ -40,6 +42,11 @@ export interface PairContacts {
   sourceBytes: Float64Array<ArrayBuffer>;
   targetBytes: Float64Array<ArrayBuffer>;
   sourcePackets: Float64Array<ArrayBuffer>;
+  targetPackets: Float64Array<ArrayBuffer>;
+  /** Sum of the records' lives, in ms. */
+  durationMs: Float64Array<ArrayBuffer>;
+  /** Greatest sampling rate, that is packets for each that was seen; counts of bytes and packets are scaled by it. */
+  samplingRate: Uint32Array<ArrayBuffer>;
   /** What crossed in the last minute of each record's life, if evenly spread: for rates of what ends in this bucket. */
   minuteSourceBytes: Float64Array<ArrayBuffer>;
   minuteSourcePackets: Float64Array<ArrayBuffer>;
@@ -68,6 +75,11 @@ export interface TargetContacts {
   requests: Uint32Array<ArrayBuffer>;
   answered: Uint32Array<ArrayBuffer>;
   failed: Uint32Array<ArrayBuffer>;
+  /** Of the answered, those whose source is not one of the tenant's own. */
+  externalAnswered: Uint32Array<ArrayBuffer>;
+  /** What the tenant's own sent to the target. */
+  internalBytes: Float64Array<ArrayBuffer>;
+  samplingRate: Uint32Array<ArrayBuffer>;
   /** What reached the target in the last minute of each record's life. */
   minuteBytes: Float64Array<ArrayBuffer>;
   minutePackets: Float64Array<ArrayBuffer>;
@@ -75,6 +87,51 @@ export interface TargetContacts {
   sourcesAt: Uint32Array<ArrayBuffer>;
   sourceCount: Uint8Array<ArrayBuffer>;
   sources: Uint32Array<ArrayBuffer>;
+}
+
+/**
+ * What came from outside to the tenant's own networks, by prefix (/24, /48): (prefix, protocol, bucket). The prefix is an
+ * address of its own in the table: `prefixAddress`.
+ */
+export interface PrefixContacts {
+  length: number;
+  prefix: Uint32Array<ArrayBuffer>;
+  protocol: Uint8Array<ArrayBuffer>;
+  bucket: Uint32Array<ArrayBuffer>;
+  /** As that of a pair, for the prefix' slot. */
+  period: Uint32Array<ArrayBuffer>;
+  requests: Uint32Array<ArrayBuffer>;
+  answered: Uint32Array<ArrayBuffer>;
+  failed: Uint32Array<ArrayBuffer>;
+  minuteBytes: Float64Array<ArrayBuffer>;
+  minutePackets: Float64Array<ArrayBuffer>;
+  samplingRate: Uint32Array<ArrayBuffer>;
+  /** 64-bit sets of the targets and of the sources, by keyed hash mod 64. */
+  targetsLow: Uint32Array<ArrayBuffer>;
+  targetsHigh: Uint32Array<ArrayBuffer>;
+  sourcesLow: Uint32Array<ArrayBuffer>;
+  sourcesHigh: Uint32Array<ArrayBuffer>;
+}
+
+/**
+ * Records of at least `sessionMsMin`, one by one and with their source port: slices of long connections, for the slot of
+ * the source.
+ */
+export interface SessionContacts {
+  length: number;
+  source: Uint32Array<ArrayBuffer>;
+  target: Uint32Array<ArrayBuffer>;
+  sourcePort: Uint16Array<ArrayBuffer>;
+  port: Uint16Array<ArrayBuffer>;
+  protocol: Uint8Array<ArrayBuffer>;
+  bucket: Uint32Array<ArrayBuffer>;
+  /** As those of a pair. */
+  refused: Uint8Array<ArrayBuffer>;
+  period: Uint32Array<ArrayBuffer>;
+  startMs: Float64Array<ArrayBuffer>;
+  endMs: Float64Array<ArrayBuffer>;
+  sourceBytes: Float64Array<ArrayBuffer>;
+  targetBytes: Float64Array<ArrayBuffer>;
 }
 
 /** The records that have an id of their own, which each of their slots remembers for a while. */
@@ -89,12 +146,17 @@ export interface RecordIds {
   bucket: Uint32Array<ArrayBuffer>;
   sourceSlot: Uint8Array<ArrayBuffer>;
   targetSlot: Uint8Array<ArrayBuffer>;
+  /** `noSlot` where the record concerns no prefix. */
+  prefixSlot: Uint16Array<ArrayBuffer>;
   /** Union of `Refused`. */
   refused: Uint8Array<ArrayBuffer>;
 }
 
 /** Width of a bucket. Slow networks' batches span hours: without it, one contact would span windows. */
 export const bucketMs = 10_000;
+
+/** From so long on a record may be a slice of a long connection: most of the shortest interval of aggregation, a minute. */
+export const sessionMsMin = 50_000;
 
 /** Starts kept per pair and bucket: enough to time what repeats more than once a second and a quarter. */
 export const startsMax = 8;
@@ -116,9 +178,17 @@ export const periodBuckets = 30;
  * Why a slot must not learn a record. Late: it lay further than the allowance below what its own batch had shown the
  * slot. Known: the slot has learnt it from another batch.
  */
-export const Refused = { LateForSource: 1, LateForTarget: 2, KnownToSource: 4, KnownToTarget: 8 } as const;
+export const Refused = {
+  LateForSource: 1,
+  LateForTarget: 2,
+  KnownToSource: 4,
+  KnownToTarget: 8,
+  LateForPrefix: 16,
+  KnownToPrefix: 32,
+} as const;
 export const refusedBySource = Refused.LateForSource | Refused.KnownToSource;
 export const refusedByTarget = Refused.LateForTarget | Refused.KnownToTarget;
+export const refusedByPrefix = Refused.LateForPrefix | Refused.KnownToPrefix;
 
 /**
  * Contacts of one fold: a flood from as many sources as flows makes a contact of each. So many take 3 MB on their way

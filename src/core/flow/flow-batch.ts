@@ -53,6 +53,8 @@ export class FlowBatch {
   tcpFlags: Uint8Array<ArrayBuffer>;
   outcome: Uint8Array<ArrayBuffer>;
   initiator: Uint8Array<ArrayBuffer>;
+  /** Packets for each that was seen, by sampling: bytes and packets above are those seen. */
+  samplingRate: Uint32Array<ArrayBuffer>;
   /** Hash of the id that the record carries and of what it says, as logged; both 0 where it carries none. */
   recordIdHigh: Uint32Array<ArrayBuffer>;
   recordIdLow: Uint32Array<ArrayBuffer>;
@@ -73,6 +75,7 @@ export class FlowBatch {
     this.tcpFlags = new Uint8Array(capacity);
     this.outcome = new Uint8Array(capacity);
     this.initiator = new Uint8Array(capacity);
+    this.samplingRate = new Uint32Array(capacity);
     this.recordIdHigh = new Uint32Array(capacity);
     this.recordIdLow = new Uint32Array(capacity);
   }
@@ -111,6 +114,7 @@ export class FlowBatch {
     this.tcpFlags = grown(this.tcpFlags);
     this.outcome = grown(this.outcome);
     this.initiator = grown(this.initiator);
+    this.samplingRate = grown(this.samplingRate);
     this.recordIdHigh = grown(this.recordIdHigh);
     this.recordIdLow = grown(this.recordIdLow);
   }

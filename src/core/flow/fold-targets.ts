@@ -1,8 +1,9 @@
 import { mixKey, tableSize } from "./contact-index.ts";
 import { refusedByTarget, sourcesKept, type PairContacts, type TargetContacts } from "./contacts.ts";
+import type { EntityTable } from "./entity-table.ts";
 
 /** Targets follow from pairs: each pair with requests is one distinct source of its target's contact. */
-export function foldTargets(pairs: PairContacts, periods: Uint32Array, addressHash: Uint32Array): TargetContacts {
+export function foldTargets(pairs: PairContacts, periods: Uint32Array, entities: EntityTable): TargetContacts {
   const targets = emptyTargets(pairs.length);
   const index = new Uint32Array(tableSize(pairs.length));
   /** Per pair, 1 + the contact that it is a source of. */
@@ -13,11 +14,14 @@ export function foldTargets(pairs: PairContacts, periods: Uint32Array, addressHa
     targets.requests[contact] += pairs.requests[i];
     targets.answered[contact] += pairs.answered[i];
     targets.failed[contact] += pairs.failed[i];
+    if (entities.internal[pairs.source[i]] === 0) targets.externalAnswered[contact] += pairs.answered[i];
+    else targets.internalBytes[contact] += pairs.sourceBytes[i];
+    targets.samplingRate[contact] = Math.max(targets.samplingRate[contact], pairs.samplingRate[i]);
     targets.minuteBytes[contact] += pairs.minuteSourceBytes[i];
     targets.minutePackets[contact] += pairs.minuteSourcePackets[i];
     if (pairs.requests[i] > 0) contactOfPair[i] = contact + 1;
   }
-  gatherSources(targets, pairs, contactOfPair, addressHash);
+  gatherSources(targets, pairs, contactOfPair, entities.hash);
   return targets;
 }
 
@@ -106,6 +110,9 @@ function emptyTargets(n: number): TargetContacts {
     requests: new Uint32Array(n),
     answered: new Uint32Array(n),
     failed: new Uint32Array(n),
+    externalAnswered: new Uint32Array(n),
+    internalBytes: new Float64Array(n),
+    samplingRate: new Uint32Array(n),
     minuteBytes: new Float64Array(n),
     minutePackets: new Float64Array(n),
     sourcesAt: new Uint32Array(n),

@@ -5,18 +5,23 @@ import {
   isBefore,
   periodBuckets,
   Refused,
+  refusedByPrefix,
   refusedBySource,
   refusedByTarget,
   probeBytesMax,
   probePacketsMax,
+  sessionMsMin,
   startsMax,
   type Contacts,
   type PairContacts,
   type RecordIds,
+  type SessionContacts,
 } from "./contacts.ts";
+import { EntityTable } from "./entity-table.ts";
+import { foldPrefixes } from "./fold-prefixes.ts";
 import { foldTargets } from "./fold-targets.ts";
 import { Outcome, Protocol, Tcp, type FlowBatch } from "./flow-batch.ts";
-import { hashAddress, slotCount, slotOf, type HashKey } from "./keyed-hash.ts";
+import { noSlot, slotCount, slotOf, type HashKey } from "./keyed-hash.ts";
 import type { NetworkMatcher } from "./networks.ts";
 
 export interface FoldOptions {
@@ -41,21 +46,14 @@ export interface Fold {
  * from `start` up to `end`, or, where no end is given, until there are `contactsMax` contacts.
  */
 export function fold(batch: FlowBatch, options: FoldOptions, start = 0, end?: number): Fold {
-  const { count, words } = batch.addresses;
-  const addresses = words.subarray(0, 4 * count);
-  const addressHash = new Uint32Array(count);
-  const internal = new Uint8Array(count);
-  for (let i = 0; i < count; i++) {
-    const w = 4 * i;
-    addressHash[i] = hashAddress(options.hashKey, words[w], words[w + 1], words[w + 2], words[w + 3]);
-    internal[i] = options.isInternal(words[w], words[w + 1], words[w + 2], words[w + 3]) ? 1 : 0;
-  }
+  const entities = new EntityTable(batch.addresses, options.hashKey, options.isInternal);
   const rows = (end ?? batch.length) - start;
-  const folding = new PairFold(batch, addressHash, options, end === undefined ? Math.min(rows, contactsMax) : rows);
+  const folding = new PairFold(batch, entities, options, end === undefined ? Math.min(rows, contactsMax) : rows);
   const folded = folding.run(start, start + rows);
-  const { pairs, targetPeriod, records } = folding;
-  const targets = foldTargets(pairs, targetPeriod, addressHash);
-  return { contacts: { addresses, addressHash, internal, pairs, targets, records }, end: folded };
+  const { pairs, targetPeriod, prefixPeriod, sessions, records } = folding;
+  const targets = foldTargets(pairs, targetPeriod, entities);
+  const prefixes = foldPrefixes(pairs, prefixPeriod, entities);
+  return { contacts: { ...entities.columns(), pairs, targets, prefixes, sessions, records }, end: folded };
 }
 
 /** One pass over the rows; a row goes to the contact that open addressing finds for its key. */
@@ -63,9 +61,12 @@ class PairFold {
   readonly pairs: PairContacts;
   /** Per pair, as its `period`, for the target's slot. */
   readonly targetPeriod: Uint32Array;
+  /** The same for the prefix' slot; 0 where there is none. */
+  readonly prefixPeriod: Uint32Array;
+  sessions: SessionContacts = emptySessions(0);
   records: RecordIds = emptyRecords(0);
   readonly #batch: FlowBatch;
-  readonly #addressHash: Uint32Array;
+  readonly #entities: EntityTable;
   readonly #allowanceBuckets: number;
   readonly #known: Uint8Array | undefined;
   readonly #contactsMax: number;
@@ -73,21 +74,22 @@ class PairFold {
   /** Greatest bucket seen so far, per slot. */
   readonly #slotBucket = new Uint32Array(slotCount);
 
-  constructor(batch: FlowBatch, addressHash: Uint32Array, options: FoldOptions, contacts: number) {
+  constructor(batch: FlowBatch, entities: EntityTable, options: FoldOptions, contacts: number) {
     this.#batch = batch;
-    this.#addressHash = addressHash;
+    this.#entities = entities;
     this.#allowanceBuckets = allowanceBuckets(options.allowanceMs);
     this.#known = options.known;
     this.#contactsMax = contacts;
     this.pairs = scratchPairs(contacts);
-    this.targetPeriod = scratchPeriods;
+    this.targetPeriod = scratchPeriods[0];
+    this.prefixPeriod = scratchPeriods[1];
     this.#index = new Uint32Array(tableSize(contacts));
   }
 
   /** Returns the first row that found no room. */
   run(start: number, end: number): number {
     for (let row = start; row < end; row++) {
-      if (this.pairs.length === this.#contactsMax) return row;
+      if (this.pairs.length === this.#contactsMax || this.sessions.length >= sessionsMax) return row;
       this.#addRow(row);
     }
     return end;
@@ -96,22 +98,28 @@ class PairFold {
   #addRow(row: number): void {
     const batch = this.#batch;
     const bucket = Math.floor(batch.endMs[row] / bucketMs);
-    const sourceHash = this.#addressHash[batch.source[row]];
-    const targetHash = this.#addressHash[batch.target[row]];
-    const refused = this.#refusal(row, bucket, slotOf(sourceHash), slotOf(targetHash));
-    const contact = this.#contactOf(row, bucket, refused);
-    if (batch.recordIdHigh[row] !== 0 || batch.recordIdLow[row] !== 0) this.#addRecordId(row, bucket, refused);
+    const entities = this.#entities;
+    const [source, target] = [batch.source[row], batch.target[row]];
+    const place: Place = {
+      bucket,
+      source: slotOf(entities.hash[source]),
+      target: slotOf(entities.hash[target]),
+      prefix: entities.internal[source] === 0 ? entities.prefixSlot(target) : noSlot,
+    };
+    const refused = this.#refusal(row, place);
+    const contact = this.#contactOf(row, place, refused);
+    if (batch.recordIdHigh[row] !== 0 || batch.recordIdLow[row] !== 0) this.#addRecordId(row, place, refused);
+    const durationMs = batch.endMs[row] - batch.startMs[row];
+    if (durationMs >= sessionMsMin) this.#addSession(row, place, refused);
     const pairs = this.pairs;
-    const sourcePackets = batch.sourcePackets[row];
-    const targetPackets = batch.targetPackets[row];
-    const isReply = sourcePackets === 0 && targetPackets > 0;
+    const isReply = batch.sourcePackets[row] === 0 && batch.targetPackets[row] > 0;
     const outcome = batch.outcome[row] as Outcome;
     if (hasFailed(batch, row, outcome, isReply)) pairs.failed[contact]++;
-    else if (outcome === Outcome.Answered || targetPackets > 0 || wentOn(batch, row)) pairs.answered[contact]++;
-    pairs.sourceBytes[contact] += batch.sourceBytes[row];
-    pairs.targetBytes[contact] += batch.targetBytes[row];
-    pairs.sourcePackets[contact] += sourcePackets;
-    this.#addMinute(contact, row);
+    else if (outcome === Outcome.Answered || batch.targetPackets[row] > 0 || wentOn(batch, row)) {
+      pairs.answered[contact]++;
+    }
+    pairs.durationMs[contact] += durationMs;
+    this.#addVolume(contact, row, durationMs);
     if (isReply) {
       pairs.replies[contact]++;
       return;
@@ -124,24 +132,48 @@ class PairFold {
     this.#addStart(contact, batch.startMs[row], batch.sourceBytes[row]);
   }
 
-  /** Whether either slot must not learn the row: it knows it, or by what this batch alone has shown it came too late. */
-  #refusal(row: number, bucket: number, sourceSlot: number, targetSlot: number): number {
+  /** Whose slot must not learn the row: it knows it, or by what this batch alone has shown it came too late. */
+  #refusal(row: number, { bucket, source, target, prefix }: Place): number {
     const slotBucket = this.#slotBucket;
+    const first = bucket + this.#allowanceBuckets;
     let refused = this.#known ? this.#known[row] : 0;
-    if (bucket + this.#allowanceBuckets < slotBucket[sourceSlot]) refused |= Refused.LateForSource;
-    if (bucket + this.#allowanceBuckets < slotBucket[targetSlot]) refused |= Refused.LateForTarget;
-    if (bucket > slotBucket[sourceSlot]) slotBucket[sourceSlot] = bucket;
-    if (bucket > slotBucket[targetSlot]) slotBucket[targetSlot] = bucket;
+    if (prefix === noSlot) refused &= ~Refused.KnownToPrefix;
+    else if (first < slotBucket[prefix]) refused |= Refused.LateForPrefix;
+    if (first < slotBucket[source]) refused |= Refused.LateForSource;
+    if (first < slotBucket[target]) refused |= Refused.LateForTarget;
+    if (bucket > slotBucket[source]) slotBucket[source] = bucket;
+    if (bucket > slotBucket[target]) slotBucket[target] = bucket;
+    if (prefix !== noSlot && bucket > slotBucket[prefix]) slotBucket[prefix] = bucket;
     return refused;
   }
 
   /** The period that a slot has reached; 0 for who does not learn the row, so that it makes no contact of its own. */
-  #periodOf(address: number, isRefused: boolean): number {
-    return isRefused ? 0 : Math.floor(this.#slotBucket[slotOf(this.#addressHash[address])] / periodBuckets);
+  #periodOf(slot: number, isRefused: boolean): number {
+    return isRefused || slot === noSlot ? 0 : Math.floor(this.#slotBucket[slot] / periodBuckets);
   }
 
-  #addRecordId(row: number, bucket: number, refused: number): void {
-    const { recordIdHigh, recordIdLow, source, target } = this.#batch;
+  #addSession(row: number, place: Place, refused: number): void {
+    const batch = this.#batch;
+    if (this.sessions.source.length === 0) this.sessions = emptySessions(sessionsMax);
+    const sessions = this.sessions;
+    const rate = Math.max(1, batch.samplingRate[row]);
+    const at = sessions.length++;
+    sessions.source[at] = batch.source[row];
+    sessions.target[at] = batch.target[row];
+    sessions.sourcePort[at] = batch.sourcePort[row];
+    sessions.port[at] = batch.targetPort[row];
+    sessions.protocol[at] = batch.protocol[row];
+    sessions.bucket[at] = place.bucket;
+    sessions.refused[at] = refused;
+    sessions.period[at] = this.#periodOf(place.source, (refused & refusedBySource) !== 0);
+    sessions.startMs[at] = batch.startMs[row];
+    sessions.endMs[at] = batch.endMs[row];
+    sessions.sourceBytes[at] = rate * batch.sourceBytes[row];
+    sessions.targetBytes[at] = rate * batch.targetBytes[row];
+  }
+
+  #addRecordId(row: number, { bucket, source, target, prefix }: Place, refused: number): void {
+    const { recordIdHigh, recordIdLow } = this.#batch;
     if (this.records.row.length === 0) this.records = emptyRecords(this.#batch.length);
     const records = this.records;
     const at = records.length++;
@@ -149,12 +181,13 @@ class PairFold {
     records.high[at] = recordIdHigh[row];
     records.low[at] = recordIdLow[row];
     records.bucket[at] = bucket;
-    records.sourceSlot[at] = slotOf(this.#addressHash[source[row]]);
-    records.targetSlot[at] = slotOf(this.#addressHash[target[row]]);
+    records.sourceSlot[at] = source;
+    records.targetSlot[at] = target;
+    records.prefixSlot[at] = prefix;
     records.refused[at] = refused;
   }
 
-  #contactOf(row: number, bucket: number, refused: number): number {
+  #contactOf(row: number, place: Place, refused: number): number {
     const { source, target, targetPort, protocol } = this.#batch;
     const pairs = this.pairs;
     const index = this.#index;
@@ -162,8 +195,10 @@ class PairFold {
     const t = target[row];
     const port = targetPort[row];
     const proto = protocol[row];
-    const period = this.#periodOf(s, (refused & refusedBySource) !== 0);
-    const targetPeriod = this.#periodOf(t, (refused & refusedByTarget) !== 0);
+    const { bucket } = place;
+    const period = this.#periodOf(place.source, (refused & refusedBySource) !== 0);
+    const targetPeriod = this.#periodOf(place.target, (refused & refusedByTarget) !== 0);
+    const prefixPeriod = this.#periodOf(place.prefix, (refused & refusedByPrefix) !== 0);
     let at = mixKey(s, t, (port << 8) | proto, bucket) & (index.length - 1);
     for (;;) {
       const found = index[at];
@@ -177,7 +212,8 @@ class PairFold {
         pairs.protocol[c] === proto &&
         pairs.refused[c] === refused &&
         pairs.period[c] === period &&
-        this.targetPeriod[c] === targetPeriod
+        this.targetPeriod[c] === targetPeriod &&
+        this.prefixPeriod[c] === prefixPeriod
       ) {
         return c;
       }
@@ -193,20 +229,28 @@ class PairFold {
     pairs.refused[contact] = refused;
     pairs.period[contact] = period;
     this.targetPeriod[contact] = targetPeriod;
+    this.prefixPeriod[contact] = prefixPeriod;
     pairs.startsAt[contact] = contact * startsMax;
     clearSums(pairs, contact);
     return contact;
   }
 
-  #addMinute(contact: number, row: number): void {
+  #addVolume(contact: number, row: number, durationMs: number): void {
     const batch = this.#batch;
     const pairs = this.pairs;
-    const durationMs = batch.endMs[row] - batch.startMs[row];
+    const rate = Math.max(1, batch.samplingRate[row]);
     const share = durationMs > 60_000 ? 60_000 / durationMs : 1;
-    pairs.minuteSourceBytes[contact] += Math.floor(batch.sourceBytes[row] * share);
-    pairs.minuteSourcePackets[contact] += Math.floor(batch.sourcePackets[row] * share);
-    pairs.minuteTargetBytes[contact] += Math.floor(batch.targetBytes[row] * share);
-    pairs.minuteTargetPackets[contact] += Math.floor(batch.targetPackets[row] * share);
+    const [sourceBytes, targetBytes] = [rate * batch.sourceBytes[row], rate * batch.targetBytes[row]];
+    const [sourcePackets, targetPackets] = [rate * batch.sourcePackets[row], rate * batch.targetPackets[row]];
+    pairs.sourceBytes[contact] += sourceBytes;
+    pairs.targetBytes[contact] += targetBytes;
+    pairs.sourcePackets[contact] += sourcePackets;
+    pairs.targetPackets[contact] += targetPackets;
+    pairs.minuteSourceBytes[contact] += Math.floor(sourceBytes * share);
+    pairs.minuteSourcePackets[contact] += Math.floor(sourcePackets * share);
+    pairs.minuteTargetBytes[contact] += Math.floor(targetBytes * share);
+    pairs.minuteTargetPackets[contact] += Math.floor(targetPackets * share);
+    if (rate > pairs.samplingRate[contact]) pairs.samplingRate[contact] = rate;
   }
 
   /** Keeps the earliest starts sorted by (start, bytes), in the room for `startsMax` that each contact has. */
@@ -227,6 +271,17 @@ class PairFold {
     if (count < startsMax) pairs.startCount[contact] = count + 1;
   }
 }
+
+/** What concerns a row: its bucket, and the slots of its source, its target and its target's prefix (or `noSlot`). */
+interface Place {
+  bucket: number;
+  source: number;
+  target: number;
+  prefix: number;
+}
+
+/** Sessions of one fold, 60 bytes each, as contacts are bounded. */
+const sessionsMax = contactsMax;
 
 /** TCP without an answer sends SYNs and no more; a flood of datagrams is no series of probes. */
 function mayBeProbe(batch: FlowBatch, row: number): boolean {
@@ -270,12 +325,12 @@ export function allowanceBuckets(allowanceMs: number): number {
 
 /** Columns to fold into, with whatever the batch before left in them: zeroing fresh ones costs more than folding. */
 let scratch = emptyPairs(0);
-let scratchPeriods = new Uint32Array(0);
+let scratchPeriods = [new Uint32Array(0), new Uint32Array(0)] as const;
 
 function scratchPairs(contacts: number): PairContacts {
   if (contacts > scratch.source.length) {
     scratch = emptyPairs(contacts);
-    scratchPeriods = new Uint32Array(contacts);
+    scratchPeriods = [new Uint32Array(contacts), new Uint32Array(contacts)];
   }
   scratch.length = 0;
   return scratch;
@@ -290,6 +345,9 @@ function clearSums(pairs: PairContacts, contact: number): void {
   pairs.sourceBytes[contact] = 0;
   pairs.targetBytes[contact] = 0;
   pairs.sourcePackets[contact] = 0;
+  pairs.targetPackets[contact] = 0;
+  pairs.durationMs[contact] = 0;
+  pairs.samplingRate[contact] = 1;
   pairs.minuteSourceBytes[contact] = 0;
   pairs.minuteSourcePackets[contact] = 0;
   pairs.minuteTargetBytes[contact] = 0;
@@ -317,6 +375,9 @@ function emptyPairs(n: number): PairContacts {
     sourceBytes: new Float64Array(n),
     targetBytes: new Float64Array(n),
     sourcePackets: new Float64Array(n),
+    targetPackets: new Float64Array(n),
+    durationMs: new Float64Array(n),
+    samplingRate: new Uint32Array(n),
     minuteSourceBytes: new Float64Array(n),
     minuteSourcePackets: new Float64Array(n),
     minuteTargetBytes: new Float64Array(n),
@@ -339,6 +400,25 @@ function emptyRecords(n: number): RecordIds {
     bucket: new Uint32Array(n),
     sourceSlot: new Uint8Array(n),
     targetSlot: new Uint8Array(n),
+    prefixSlot: new Uint16Array(n),
     refused: new Uint8Array(n),
+  };
+}
+
+function emptySessions(n: number): SessionContacts {
+  return {
+    length: 0,
+    source: new Uint32Array(n),
+    target: new Uint32Array(n),
+    sourcePort: new Uint16Array(n),
+    port: new Uint16Array(n),
+    protocol: new Uint8Array(n),
+    bucket: new Uint32Array(n),
+    refused: new Uint8Array(n),
+    period: new Uint32Array(n),
+    startMs: new Float64Array(n),
+    endMs: new Float64Array(n),
+    sourceBytes: new Float64Array(n),
+    targetBytes: new Float64Array(n),
   };
 }

@@ -61,3 +61,6 @@ export const slotCount = 256;
 export function slotOf(addressHash: number): number {
   return addressHash & (slotCount - 1);
 }
+
+/** Where a record concerns no slot. */
+export const noSlot = slotCount;

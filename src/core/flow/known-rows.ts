@@ -2,7 +2,7 @@ import { Refused } from "./contacts.ts";
 import type { FlowBatch } from "./flow-batch.ts";
 import type { KnownRecord } from "../slots/slots.ts";
 
-const everywhere = Refused.KnownToSource | Refused.KnownToTarget;
+const everywhere = Refused.KnownToSource | Refused.KnownToTarget | Refused.KnownToPrefix;
 
 /** Which rows of a batch its slots have learnt before, as `FoldOptions.known` wants it. */
 export class KnownRows {

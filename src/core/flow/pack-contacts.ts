@@ -1,21 +1,22 @@
-import type { Contacts, PairContacts, RecordIds, TargetContacts } from "./contacts.ts";
+import type { Contacts, PairContacts, PrefixContacts, RecordIds, SessionContacts, TargetContacts } from "./contacts.ts";
 
 /**
  * Contacts in one buffer: what crosses to a shard, and lies in its log. All their numbers are whole, and those of a
  * column are of a kind, so each column is written as distances from its least value, as wide as the greatest of them
  * asks for: less than half of the memory that the columns themselves take.
  *
- *     magic "WCON" | version | counts of addresses, pairs, starts, targets, sources, records: 8 words, little-endian
+ *     magic "WCON" | version | counts of addresses, pairs, starts, targets, sources, prefixes, sessions, records: 10
+ *         words, little-endian
  *     per column of `layout`: least value (8 bytes), bytes of a distance: 0 (all alike), 1, 2, 4, or 8 (as they are)
  *     the columns, each from a multiple of eight bytes on
  */
 export type PackedContacts = ArrayBuffer;
 
 const magic = 0x4e_4f_43_57;
-const version = 2;
-const countsBytes = 32;
+const version = 3;
 
-const counts = ["addresses", "pairs", "starts", "targets", "sources", "records"] as const;
+const counts = ["addresses", "pairs", "starts", "targets", "sources", "prefixes", "sessions", "records"] as const;
+const countsBytes = 4 * (2 + counts.length);
 type Count = (typeof counts)[number];
 type Lengths = Record<Count, number>;
 type Column = Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Float64Array<ArrayBuffer>;
@@ -24,7 +25,7 @@ interface ColumnType {
   new (buffer: ArrayBuffer, at: number, length: number): Column;
 }
 interface Placed {
-  group: "top" | "pairs" | "targets" | "records";
+  group: "top" | "pairs" | "targets" | "prefixes" | "sessions" | "records";
   name: string;
   type: ColumnType;
   count: Count;
@@ -36,20 +37,33 @@ interface Placed {
 const layout: readonly Placed[] = [
   ...columns("pairs", Float64Array, "pairs", ["sourceBytes", "targetBytes", "sourcePackets", "minuteSourceBytes"]),
   ...columns("pairs", Float64Array, "pairs", ["minuteSourcePackets", "minuteTargetBytes", "minuteTargetPackets"]),
+  ...columns("pairs", Float64Array, "pairs", ["targetPackets", "durationMs"]),
   ...columns("pairs", Float64Array, "starts", ["startMs", "startBytes"]),
-  ...columns("targets", Float64Array, "targets", ["minuteBytes", "minutePackets"]),
+  ...columns("targets", Float64Array, "targets", ["internalBytes", "minuteBytes", "minutePackets"]),
+  ...columns("prefixes", Float64Array, "prefixes", ["minuteBytes", "minutePackets"]),
+  ...columns("sessions", Float64Array, "sessions", ["startMs", "endMs", "sourceBytes", "targetBytes"]),
   ...columns("top", Uint32Array, "addresses", ["addresses"], 4),
   ...columns("top", Uint32Array, "addresses", ["addressHash"]),
   ...columns("pairs", Uint32Array, "pairs", ["source", "target", "bucket", "period", "requests", "replies", "probes"]),
   ...columns("pairs", Uint32Array, "pairs", ["answered", "failed", "sourcePortsLow", "sourcePortsHigh"]),
+  ...columns("pairs", Uint32Array, "pairs", ["samplingRate"]),
   ...columns("targets", Uint32Array, "targets", ["target", "bucket", "period", "requests", "answered", "failed"]),
+  ...columns("targets", Uint32Array, "targets", ["externalAnswered", "samplingRate"]),
   ...columns("targets", Uint32Array, "sources", ["sources"]),
+  ...columns("prefixes", Uint32Array, "prefixes", ["prefix", "bucket", "period", "requests", "answered", "failed"]),
+  ...columns("prefixes", Uint32Array, "prefixes", ["samplingRate", "targetsLow", "targetsHigh"]),
+  ...columns("prefixes", Uint32Array, "prefixes", ["sourcesLow", "sourcesHigh"]),
+  ...columns("sessions", Uint32Array, "sessions", ["source", "target", "bucket", "period"]),
   ...columns("records", Uint32Array, "records", ["row", "high", "low", "bucket"]),
   ...columns("pairs", Uint16Array, "pairs", ["port"]),
   ...columns("targets", Uint16Array, "targets", ["port"]),
+  ...columns("sessions", Uint16Array, "sessions", ["sourcePort", "port"]),
+  ...columns("records", Uint16Array, "records", ["prefixSlot"]),
   ...columns("top", Uint8Array, "addresses", ["internal"]),
   ...columns("pairs", Uint8Array, "pairs", ["protocol", "refused", "startCount"]),
   ...columns("targets", Uint8Array, "targets", ["protocol", "sourceCount"]),
+  ...columns("prefixes", Uint8Array, "prefixes", ["protocol"]),
+  ...columns("sessions", Uint8Array, "sessions", ["protocol", "refused"]),
   ...columns("records", Uint8Array, "records", ["sourceSlot", "targetSlot", "refused"]),
 ];
 
@@ -62,13 +76,15 @@ function columns(group: Placed["group"], type: ColumnType, count: Count, names: 
 
 /** What is used of the contacts. */
 export function packContacts(contacts: Contacts): PackedContacts {
-  const { pairs, targets, records, addressHash } = contacts;
+  const { pairs, targets, prefixes, sessions, records, addressHash } = contacts;
   const lengths: Lengths = {
     addresses: addressHash.length,
     pairs: pairs.length,
     starts: sum(pairs.startCount, pairs.length),
     targets: targets.length,
     sources: sum(targets.sourceCount, targets.length),
+    prefixes: prefixes.length,
+    sessions: sessions.length,
     records: records.length,
   };
   const moved = { ...startsOf(pairs, lengths.starts), sources: sourcesOf(targets, lengths.sources) };
@@ -79,7 +95,7 @@ export function packContacts(contacts: Contacts): PackedContacts {
   const ranges = used.map(rangeOf);
   const bytes = used.reduce((at, column, i) => at + aligned(ranges[i].width * column.length), headBytes);
   const buffer = new ArrayBuffer(bytes);
-  new Uint32Array(buffer, 0, 8).set([magic, version, ...counts.map((count) => lengths[count])]);
+  new Uint32Array(buffer, 0, 2 + counts.length).set([magic, version, ...counts.map((count) => lengths[count])]);
   const head = new Float64Array(buffer, countsBytes, 2 * layout.length);
   let at = headBytes;
   used.forEach((column, i) => {
@@ -99,7 +115,7 @@ export function packContacts(contacts: Contacts): PackedContacts {
  */
 export function unpackContacts(buffer: PackedContacts): Contacts {
   if (buffer.byteLength < headBytes) throw new RangeError("not contacts");
-  const counted = new Uint32Array(buffer, 0, 8);
+  const counted = new Uint32Array(buffer, 0, 2 + counts.length);
   if (counted[0] !== magic || counted[1] !== version) throw new RangeError(`not contacts of version ${version}`);
   const lengths = Object.fromEntries(counts.map((count, i) => [count, counted[2 + i]])) as Lengths;
   const head = new Float64Array(buffer, countsBytes, 2 * layout.length);
@@ -123,18 +139,27 @@ function emptyContacts(lengths: Lengths): Contacts {
     0,
   );
   const memory = new ArrayBuffer(bytes);
-  const groups: { [group: string]: { [name: string]: Column } } = { top: {}, pairs: {}, targets: {}, records: {} };
+  const groups: { [group: string]: { [name: string]: Column } } = {
+    top: {},
+    pairs: {},
+    targets: {},
+    prefixes: {},
+    sessions: {},
+    records: {},
+  };
   let at = 0;
   for (const { group, name, type, count, width } of layout) {
     const view = new type(memory, at, width * lengths[count]);
     groups[group][name] = view;
     at += view.byteLength;
   }
-  const { top, pairs, targets, records }: { [group: string]: unknown } = groups;
+  const { top, pairs, targets, prefixes, sessions, records }: { [group: string]: unknown } = groups;
   return {
     ...(top as Pick<Contacts, "addresses" | "addressHash" | "internal">),
     pairs: { ...(pairs as PairContacts), startsAt: new Uint32Array(lengths.pairs), length: lengths.pairs },
     targets: { ...(targets as TargetContacts), sourcesAt: new Uint32Array(lengths.targets), length: lengths.targets },
+    prefixes: { ...(prefixes as PrefixContacts), length: lengths.prefixes },
+    sessions: { ...(sessions as SessionContacts), length: lengths.sessions },
     records: { ...(records as RecordIds), length: lengths.records },
   };
 }

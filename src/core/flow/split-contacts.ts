@@ -1,5 +1,5 @@
-import type { Contacts, PairContacts, RecordIds, TargetContacts } from "./contacts.ts";
-import { slotCount, slotOf } from "./keyed-hash.ts";
+import type { Contacts, PairContacts, PrefixContacts, RecordIds, SessionContacts, TargetContacts } from "./contacts.ts";
+import { noSlot, slotCount, slotOf } from "./keyed-hash.ts";
 
 /** Whose slots are whose: slot s belongs to shard `floor(s × shards / 256)`, so that a shard's slots are neighbours. */
 export function shardOfSlot(slot: number, shards: number): number {
@@ -7,23 +7,26 @@ export function shardOfSlot(slot: number, shards: number): number {
 }
 
 /**
- * The part of the contacts that each of `shards` shards has to learn: pairs by the slot of their source, targets by
- * their own, records by both. A part names only the addresses that it needs; one that needs nothing is undefined.
+ * The part of the contacts that each of `shards` shards has to learn: pairs and sessions by the slot of their source,
+ * targets and prefixes by their own, records by all. A part names only the addresses that it needs; one that needs nothing is undefined.
  */
 export function splitContacts(contacts: Contacts, shards: number): (Contacts | undefined)[] {
-  const { pairs, targets, records, addressHash } = contacts;
+  const { pairs, targets, prefixes, sessions, records, addressHash } = contacts;
   if (shards === 1) return [pairs.length > 0 ? contacts : undefined];
   const shardOf = Uint8Array.from(addressHash, (hash) => shardOfSlot(slotOf(hash), shards));
   return Array.from({ length: shards }, (_, shard) => {
     const part = {
       pairs: picked(pairs.length, (i) => shardOf[pairs.source[i]] === shard),
       targets: picked(targets.length, (i) => shardOf[targets.target[i]] === shard),
-      records: picked(records.length, (i) => {
-        const [source, target] = [records.sourceSlot[i], records.targetSlot[i]];
-        return shardOfSlot(source, shards) === shard || shardOfSlot(target, shards) === shard;
-      }),
+      prefixes: picked(prefixes.length, (i) => shardOf[prefixes.prefix[i]] === shard),
+      sessions: picked(sessions.length, (i) => shardOf[sessions.source[i]] === shard),
+      records: picked(records.length, (i) =>
+        [records.sourceSlot[i], records.targetSlot[i], records.prefixSlot[i]].some(
+          (slot) => slot !== noSlot && shardOfSlot(slot, shards) === shard,
+        ),
+      ),
     };
-    return part.pairs.length + part.targets.length > 0 ? pick(contacts, part) : undefined;
+    return part.pairs.length + part.targets.length + part.prefixes.length > 0 ? pick(contacts, part) : undefined;
   });
 }
 
@@ -37,6 +40,8 @@ function picked(length: number, belongs: (i: number) => boolean): Uint32Array<Ar
 interface Part {
   pairs: Uint32Array<ArrayBuffer>;
   targets: Uint32Array<ArrayBuffer>;
+  prefixes: Uint32Array<ArrayBuffer>;
+  sessions: Uint32Array<ArrayBuffer>;
   records: Uint32Array<ArrayBuffer>;
 }
 
@@ -46,15 +51,20 @@ function pick(contacts: Contacts, part: Part): Contacts {
   const { sources, ...targetColumns } = contacts.targets;
   const pairs: PairContacts = { ...gather(pairColumns, part.pairs), startMs, startBytes };
   const targets: TargetContacts = { ...gather(targetColumns, part.targets), sources: new Uint32Array(sources.length) };
+  const prefixes: PrefixContacts = gather(contacts.prefixes, part.prefixes);
+  const sessions: SessionContacts = gather(contacts.sessions, part.sessions);
   const records: RecordIds = gather(contacts.records, part.records);
   pairs.source = names.of(pairs.source);
   pairs.target = names.of(pairs.target);
   targets.target = names.of(targets.target);
+  prefixes.prefix = names.of(prefixes.prefix);
+  sessions.source = names.of(sessions.source);
+  sessions.target = names.of(sessions.target);
   for (let i = 0; i < targets.length; i++) {
     const end = targets.sourcesAt[i] + targets.sourceCount[i];
     for (let s = targets.sourcesAt[i]; s < end; s++) targets.sources[s] = names.one(sources[s]);
   }
-  return { ...names.addresses(), pairs, targets, records };
+  return { ...names.addresses(), pairs, targets, prefixes, sessions, records };
 }
 
 /** The columns of a group, of the given rows. */

@@ -26,6 +26,7 @@ export class FlowRow {
   tcpFlags = 0;
   outcome: number = Outcome.Unknown;
   initiator: number = Initiator.Unknown;
+  samplingRate = 1;
 
   #hasIcmpType = false;
 
@@ -77,6 +78,7 @@ export class FlowRow {
     batch.tcpFlags[row] = this.tcpFlags;
     batch.outcome[row] = this.outcome;
     batch.initiator[row] = this.isIcmp && this.#isEchoReply() ? Initiator.Target : this.initiator;
+    batch.samplingRate[row] = this.samplingRate;
     batch.recordIdHigh[row] = 0;
     batch.recordIdLow[row] = 0;
     if (fields?.has(idSlot) === true) setRecordId(batch, row, this, fields, idSlot);

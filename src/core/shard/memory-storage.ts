@@ -6,7 +6,7 @@ export class MemoryStorage implements ShardStorage {
   readonly aside: { kind: BlobKind; place: number }[] = [];
 
   constructor() {
-    this.blobs = { log: new Map(), state: new Map(), keys: new Map() };
+    this.blobs = { log: new Map(), state: new Map(), keys: new Map(), facts: new Map() };
   }
 
   atomically(work: () => void): void {

@@ -2,6 +2,9 @@ import type { PackedContacts } from "../flow/pack-contacts.ts";
 import type { KnownRecord } from "../slots/slots.ts";
 import type { Acknowledgement, PendingVerdict } from "../slots/slot.ts";
 
+/** What `NetworkFacts.save` wrote. */
+export type PackedFacts = Uint8Array<ArrayBuffer>;
+
 /** One part of a batch, for one shard. */
 export interface ApplyRequest {
   /** Names the batch: 64 hex digits, over tenant, principal and the shipper's own id or the decoded body. */
@@ -18,6 +21,8 @@ export interface ApplyRequest {
   sentAtMs: number;
   /** Verdicts of this shard that are stored. */
   acknowledged: readonly Acknowledgement[];
+  /** What the tenant's other shards know of the network, where that is news. */
+  facts?: PackedFacts | undefined;
 }
 
 export type ApplyResult =
@@ -29,6 +34,8 @@ export type ApplyResult =
       repaired: boolean;
       /** New revisions since the last call. */
       verdicts: PendingVerdict[];
+      /** Rises with each change of what it knows of the network, while the object lives. */
+      factsRevision: number;
       decidedAtMs: number;
     }
   /** The batch was applied before, to every slot: nothing changed. */
@@ -45,6 +52,8 @@ export type ApplyResult =
 export interface EndRequest {
   receivedAtMs: number;
   acknowledged: readonly Acknowledgement[];
+  /** What all of the tenant's shards know of the network, open windows included. */
+  facts?: PackedFacts | undefined;
 }
 
 export interface EndResult {

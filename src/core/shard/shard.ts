@@ -5,16 +5,18 @@ import type { Detector } from "../detectors/detector.ts";
 import { SlotSet } from "../slots/slot-set.ts";
 import type { Acknowledgement, PendingVerdict, Slot, SlotBounds } from "../slots/slot.ts";
 import { Slots, slotsOf } from "../slots/slots.ts";
-import { StateReader } from "../slots/state-bytes.ts";
+import { NetworkFacts } from "../slots/network-facts.ts";
+import { StateReader, StateWriter } from "../slots/state-bytes.ts";
 import { BatchLedger } from "./batch-ledger.ts";
 import type { Entry, EntryHead } from "./entry.ts";
 import { gaugesOf } from "./gauges.ts";
 import { Journal } from "./journal.ts";
 import { KeySegments } from "./key-segments.ts";
 import { movedSlots, movedSlotsOf } from "./moved-slots.ts";
-import type { ApplyRequest, ApplyResult, EndRequest, ShardGauges } from "./rpc.ts";
+import type { ApplyRequest, ApplyResult, EndRequest, PackedFacts, ShardGauges } from "./rpc.ts";
 import { logBounds, Snapshots, type LogBounds } from "./snapshots.ts";
 import type { ShardStorage } from "./storage.ts";
+import { StoredFacts } from "./stored-facts.ts";
 
 export interface ShardOptions {
   storage: ShardStorage;
@@ -58,6 +60,7 @@ export class Shard {
   readonly #journal: Journal;
   readonly #snapshots: Snapshots;
   readonly #keys: KeySegments;
+  readonly #facts: StoredFacts;
   readonly #versions: { readonly [id: string]: number };
   /** Stored by this shard itself: goes into the log with the next entry. */
   #delivered: Acknowledgement[] = [];
@@ -71,6 +74,7 @@ export class Shard {
     this.#journal = new Journal(storage);
     this.#snapshots = new Snapshots(storage, log);
     this.#keys = new KeySegments(storage);
+    this.#facts = new StoredFacts(storage);
     this.restored = this.#restore();
   }
 
@@ -96,16 +100,32 @@ export class Shard {
       { kind: "batch", key, digest, slots: [...wanted.words], allowanceBuckets: buckets, receivedAtMs },
       new Uint8Array(request.contacts),
       acknowledged,
-      contacts,
+      { contacts, facts: request.facts },
     );
     if (this.#slots.isOverfull) this.#do({ kind: "forget", receivedAtMs }, nothing, []);
     const late = done.late + (before?.late ?? 0);
-    return { status: "applied", late, repaired: before !== undefined, verdicts: done.verdicts, decidedAtMs: nowMs };
+    return {
+      status: "applied",
+      late,
+      repaired: before !== undefined,
+      verdicts: done.verdicts,
+      factsRevision: this.#slots.facts.revision,
+      decidedAtMs: nowMs,
+    };
   }
 
   /** The input has ended: closes every window. */
-  end({ receivedAtMs, acknowledged }: EndRequest): PendingVerdict[] {
-    return this.#do({ kind: "end", receivedAtMs }, nothing, acknowledged).verdicts;
+  end({ receivedAtMs, acknowledged, facts }: EndRequest): PendingVerdict[] {
+    return this.#do({ kind: "end", receivedAtMs }, nothing, acknowledged, { facts }).verdicts;
+  }
+
+  /** What its slots know of the network as a whole; that of open windows only if `everything` is asked for. */
+  facts(everything: boolean): PackedFacts {
+    const facts = this.#slots.facts.copy();
+    if (everything) for (const slot of this.#owned()) slot.tell(facts);
+    const writer = new StateWriter(4096);
+    facts.save(writer);
+    return writer.bytes().slice();
   }
 
   /**
@@ -144,6 +164,11 @@ export class Shard {
     return gaugesOf(this.#owned(), this.#ledger, this.#journal, this.#snapshots, this.#keys, this.restored);
   }
 
+  /** What other shards know of the network. */
+  #hear(told: PackedFacts | undefined): void {
+    if (told) this.#slots.facts.merge(NetworkFacts.load(new StateReader(told)));
+  }
+
   /** Without the slots that were given away. */
   #owned(): Slot[] {
     return this.#slots.used().filter(({ index }) => !this.#snapshots.released.has(index));
@@ -154,7 +179,7 @@ export class Shard {
     head: HeadToDo,
     payload: Uint8Array<ArrayBuffer>,
     acknowledged: readonly Acknowledgement[],
-    contacts?: Contacts,
+    { contacts, facts: told }: { contacts?: Contacts; facts?: PackedFacts | undefined } = {},
   ): Done {
     const all: EntryHead = { ...head, acknowledged: [...acknowledged, ...this.#delivered], detectors: this.#versions };
     let done: Done = { verdicts: [], late: 0 };
@@ -162,7 +187,9 @@ export class Shard {
       const [rows, bytes] = [this.#journal.rows, this.#journal.bytes];
       const sequence = this.#journal.append(all, payload);
       this.#delivered = [];
+      this.#hear(told);
       done = this.#redo(sequence, { ...all, payload }, () => true, contacts);
+      this.#facts.keep(this.#slots.facts);
       this.#keepUp(this.#journal.rows - rows, this.#journal.bytes - bytes);
     });
     return done;
@@ -176,7 +203,10 @@ export class Shard {
         return this.#learn(sequence, entry, contacts ?? unpackContacts(entry.payload.buffer), isWanted);
       case "end": {
         const open = this.#owned().filter(({ index }) => isWanted(index));
-        for (const { index } of open) this.#snapshots.touch(index, sequence);
+        for (const slot of open) {
+          this.#snapshots.touch(slot.index, sequence);
+          slot.tell(this.#slots.facts);
+        }
         const end = (slot: Slot) =>
           slot
             .end(entry.receivedAtMs)
@@ -268,6 +298,7 @@ export class Shard {
 
   /** Snapshots, then of the log what each of them lacks. */
   #restore(): Restored {
+    this.#facts.restore(this.#slots.facts);
     const state = this.#snapshots.restore(this.#slots);
     this.#slots.outrank(this.#snapshots.revisionMin);
     for (const slot of state.lost) this.#slots.at(slot).startOver();

@@ -1,5 +1,5 @@
-/** What a shard keeps: its log, snapshots of its slots, and the keys of the batches that it applied. */
-export const blobKinds = ["log", "state", "keys"] as const;
+/** What a shard keeps: its log, snapshots of its slots, the keys of the batches that it applied, and network facts. */
+export const blobKinds = ["log", "state", "keys", "facts"] as const;
 export type BlobKind = (typeof blobKinds)[number];
 
 /** Largest blob, in bytes: half of what the platform takes as one value, and 3 ms to write. */

@@ -1,6 +1,9 @@
 import { nothingEvicted, type Detector, type SlotContacts, type SlotDetector } from "../detectors/detector.ts";
+import { explained } from "../detectors/explain.ts";
+import { settingsOf } from "../detectors/thresholds.ts";
 import { bucketMs, periodBuckets } from "../flow/contacts.ts";
 import { severities, type Finding, type Verdict, type VerdictState } from "../verdict.ts";
+import type { FactsOfSlot, NetworkFacts } from "./network-facts.ts";
 import { RecordIds } from "./record-ids.ts";
 import { SlotCounts } from "./slot-counts.ts";
 import { StateReader, type StateWriter } from "./state-bytes.ts";
@@ -80,8 +83,11 @@ export class Slot {
   readonly recordIds: RecordIds;
   #revision = 0;
   readonly #bounds: SlotBounds;
+  readonly #facts: NetworkFacts;
+  readonly #own: FactsOfSlot;
   readonly #kinds: readonly Detector[];
   readonly #detectors: SlotDetector[];
+  readonly #settings: Readonly<object>[];
   /** Per detector: event time from which on it has seen everything, where it had to start without its past. */
   readonly #completeFromMs: number[];
   #contactsSinceMeasured = 0;
@@ -90,14 +96,23 @@ export class Slot {
   readonly #pending = new Map<string, PendingVerdict>();
 
   /** `reader` gives what `save` wrote. A detector that cannot read its part of it starts empty, and says so. */
-  constructor(index: number, kinds: readonly Detector[], bounds: SlotBounds, reader?: StateReader) {
+  constructor(
+    index: number,
+    kinds: readonly Detector[],
+    bounds: SlotBounds,
+    facts: NetworkFacts,
+    reader?: StateReader,
+  ) {
+    this.#facts = facts;
+    this.#own = facts.ofSlot(index);
     this.index = index;
     this.#kinds = kinds;
+    this.#settings = kinds.map((kind) => settingsOf(kind.thresholds));
     this.#bounds = bounds;
     if (!reader) {
       this.counts = new SlotCounts();
       this.recordIds = new RecordIds();
-      this.#detectors = kinds.map((kind) => kind.create(kind.defaults));
+      this.#detectors = kinds.map((kind, i) => kind.create(this.#settings[i]));
       this.#completeFromMs = kinds.map(() => 0);
       return;
     }
@@ -113,7 +128,8 @@ export class Slot {
       const [id, version, completeFromMs] = [reader.text(), reader.u32(), reader.f64()];
       states.set(id, { version, completeFromMs, state: new StateReader(reader.block()) });
     }
-    const restored = kinds.map((kind) => restore(kind, states.get(kind.id)));
+    const settings = this.#settings;
+    const restored = kinds.map((kind, i) => restore(kind, settings[i], states.get(kind.id)));
     this.#detectors = restored.map(({ detector }) => detector);
     this.#completeFromMs = restored.map(({ completeFromMs }) => completeFromMs);
     this.measure();
@@ -155,7 +171,8 @@ export class Slot {
   }
 
   learn(contacts: SlotContacts): void {
-    this.#contactsSinceMeasured += contacts.pairs.length + contacts.targets.length;
+    const { pairs, targets, prefixes, sessions } = contacts;
+    this.#contactsSinceMeasured += pairs.length + targets.length + prefixes.length + sessions.length;
     for (const detector of this.#detectors) detector.learn(contacts);
   }
 
@@ -194,6 +211,11 @@ export class Slot {
   /** The input has ended: closes every window. */
   end(receivedAtMs: number): Verdict[] {
     return this.#judge(Number.POSITIVE_INFINITY, receivedAtMs);
+  }
+
+  /** Tells all that it knows of the network, that of open windows too. */
+  tell(facts: NetworkFacts): void {
+    for (const detector of this.#detectors) detector.tell?.(facts.ofSlot(this.index), true);
   }
 
   /** Not known to be stored. */
@@ -250,19 +272,24 @@ export class Slot {
       return verdict;
     };
     this.#detectors.forEach((detector, kind) => {
-      for (const { finding, final } of detector.findings(closedMs)) {
-        const key = keyOf(finding);
+      const { thresholds, isExperimental } = this.#kinds[kind];
+      for (const { finding: said, final, judge } of detector.findings(closedMs, this.#facts)) {
+        const opinion = isExperimental ? atMostLow(said) : said;
+        const key = keyOf(opinion);
         const before = this.#published.get(key);
-        const isWeaker = before?.frozen === true && before.finding.score > finding.score;
+        const isWeaker = before?.frozen === true && before.finding.score > opinion.score;
+        if (!final && (before ? isWeaker || !hasMoved(before.finding, opinion) : !isAlarm(opinion))) continue;
+        const finding = isWeaker ? before.finding : explained(opinion, this.#settings[kind], thresholds, judge);
         if (final) {
           this.#published.delete(key);
-          publish(kind, isWeaker ? before.finding : finding, "final");
-        } else if (before ? !isWeaker && hasMoved(before.finding, finding) : isAlarm(finding)) {
+          publish(kind, finding, "final");
+        } else {
           const { revision } = publish(kind, finding, "provisional");
           this.#published.set(key, { finding, revision });
         }
       }
     });
+    for (const detector of this.#detectors) detector.tell?.(this.#own, false);
     for (const [key, { finding, frozen }] of this.#published) {
       if (finding.window.endMs > closedMs) continue;
       this.#published.delete(key);
@@ -333,12 +360,16 @@ interface SavedDetector {
 }
 
 /** From the same version as it was; from another one by its own migration, or else empty. */
-function restore(kind: Detector, saved?: SavedDetector): { detector: SlotDetector; completeFromMs: number } {
-  if (!saved) return { detector: kind.create(kind.defaults), completeFromMs: Number.POSITIVE_INFINITY };
+function restore(
+  kind: Detector,
+  settings: Readonly<object>,
+  saved?: SavedDetector,
+): { detector: SlotDetector; completeFromMs: number } {
+  if (!saved) return { detector: kind.create(settings), completeFromMs: Number.POSITIVE_INFINITY };
   const { version, completeFromMs, state } = saved;
   const readable = version === kind.version ? state : kind.migrate?.(state, version);
-  if (readable) return { detector: kind.create(kind.defaults, readable), completeFromMs };
-  return { detector: kind.create(kind.defaults), completeFromMs: Number.POSITIVE_INFINITY };
+  if (readable) return { detector: kind.create(settings, readable), completeFromMs };
+  return { detector: kind.create(settings), completeFromMs: Number.POSITIVE_INFINITY };
 }
 
 function keyOf({ threat, entity, window }: Finding): string {
@@ -347,6 +378,11 @@ function keyOf({ threat, entity, window }: Finding): string {
 
 function nameOf(threat: string, entity: string, startMs: number, endMs: number): string {
   return `${threat} ${entity} ${startMs} ${endMs}`;
+}
+
+/** What the scoreboard does not vouch for wakes nobody. */
+function atMostLow(finding: Finding): Finding {
+  return isAlarm(finding) ? { ...finding, severity: "low" } : finding;
 }
 
 function isAlarm(finding: Finding): boolean {

@@ -1,17 +1,18 @@
-import type { Detector } from "../detectors/detector.ts";
+import { slotContacts, type Detector } from "../detectors/detector.ts";
 import {
   periodBuckets,
   Refused,
   refusedBySource,
   refusedByTarget,
+  refusedByPrefix,
   type Contacts,
   type PairContacts,
   type RecordIds,
-  type TargetContacts,
 } from "../flow/contacts.ts";
-import { slotCount, slotOf } from "../flow/keyed-hash.ts";
+import { noSlot, slotCount, slotOf } from "../flow/keyed-hash.ts";
 import type { Verdict } from "../verdict.ts";
 import { bySource, Grouped } from "./grouped.ts";
+import { NetworkFacts } from "./network-facts.ts";
 import { Slot, slotBounds, type PendingVerdict, type SlotBounds } from "./slot.ts";
 import { SlotSet } from "./slot-set.ts";
 import type { StateReader } from "./state-bytes.ts";
@@ -41,7 +42,7 @@ export interface Learnt {
 /** A record that a slot has learnt from another batch. */
 export interface KnownRecord {
   row: number;
-  /** Union of `Refused.KnownToSource` and `KnownToTarget`. */
+  /** Union of `Refused.KnownToSource`, `KnownToTarget` and `KnownToPrefix`. */
   known: number;
 }
 
@@ -54,6 +55,8 @@ const shardBytesMax = 88 * 1024 * 1024;
 
 /** The slots of one shard: sorts a batch's contacts into them, and collects what they have to say. */
 export class Slots {
+  /** What is known of the network as a whole. */
+  readonly facts = new NetworkFacts();
   readonly #options: SlotsOptions;
   #revisionMin = 0;
   readonly #slots: (Slot | undefined)[] = Array.from({ length: slotCount });
@@ -64,17 +67,27 @@ export class Slots {
 
   /** Learns one batch, once: whoever calls sees to that. */
   learn(contacts: Contacts, options: LearnOptions): Learnt {
-    const { pairs, targets, addressHash } = contacts;
+    const { pairs, targets, prefixes, sessions, addressHash } = contacts;
     const slotOfAddress = new Uint8Array(addressHash.length);
     for (let i = 0; i < addressHash.length; i++) slotOfAddress[i] = slotOf(addressHash[i]);
     const placing = new Placing(this, options);
     const slotOfPair = placing.placePairs(pairs, slotOfAddress);
-    const slotOfTarget = placing.placeTargets(targets, slotOfAddress);
+    const slotOfTarget = placing.place(targets.length, targets.target, targets.bucket, slotOfAddress);
+    const slotOfPrefix = placing.place(prefixes.length, prefixes.prefix, prefixes.bucket, slotOfAddress);
+    const slotOfSession = placing.place(
+      sessions.length,
+      sessions.source,
+      sessions.bucket,
+      slotOfAddress,
+      sessions.refused,
+    );
     placing.rememberRecords(contacts.records);
-    const groups = [
-      new Grouped(bySource(pairs, addressHash.length), slotOfPair, pairs.period),
-      new Grouped(undefined, slotOfTarget, targets.period),
-    ] as const;
+    const groups: Groups = {
+      pairs: new Grouped(bySource(pairs, addressHash.length), slotOfPair, pairs.period),
+      targets: new Grouped(undefined, slotOfTarget, targets.period),
+      prefixes: new Grouped(undefined, slotOfPrefix, prefixes.period),
+      sessions: new Grouped(undefined, slotOfSession, sessions.period),
+    };
     const verdicts: PendingVerdict[] = [];
     for (let s = 0; s < slotCount; s++) {
       if (placing.latest[s] < 0) continue;
@@ -89,20 +102,23 @@ export class Slots {
   #learnSlot(
     s: number,
     contacts: Contacts,
-    [pairs, targets]: readonly [Grouped, Grouped],
+    groups: Groups,
     latest: number,
     { allowanceBuckets, receivedAtMs }: LearnOptions,
   ) {
     const slot = this.at(s);
     const verdicts: Verdict[] = [];
     const now = Math.floor(slot.watermark / periodBuckets);
+    const all = Object.values(groups);
     for (let period = now; ;) {
-      const next = Math.min(pairs.periodAfter(s, period), targets.periodAfter(s, period));
+      const next = Math.min(...all.map((group) => group.periodAfter(s, period)));
       const isAll = period === now && next === Infinity;
       const first = period === now ? 0 : period;
-      const own = isAll ? pairs.all(s) : pairs.between(s, first, period);
-      const reached = isAll ? targets.all(s) : targets.between(s, first, period);
-      if (own.length + reached.length > 0) slot.learn({ contacts, pairs: own, targets: reached });
+      const [pairs, targets, prefixes, sessions] = all.map((group) =>
+        isAll ? group.all(s) : group.between(s, first, period),
+      );
+      const isEmpty = pairs.length + targets.length + prefixes.length + sessions.length === 0;
+      if (!isEmpty) slot.learn(slotContacts(contacts, { pairs, targets, prefixes, sessions }));
       if (next === Infinity) break;
       verdicts.push(...slot.advance(next * periodBuckets, allowanceBuckets, receivedAtMs));
       period = next;
@@ -133,7 +149,8 @@ export class Slots {
         wanted.has(slot) && this.#slots[slot]?.recordIds.has(high[i], low[i], bucket[i]) === true;
       const known =
         (isKnown(records.sourceSlot[i]) ? Refused.KnownToSource : 0) |
-        (isKnown(records.targetSlot[i]) ? Refused.KnownToTarget : 0);
+        (isKnown(records.targetSlot[i]) ? Refused.KnownToTarget : 0) |
+        (records.prefixSlot[i] !== noSlot && isKnown(records.prefixSlot[i]) ? Refused.KnownToPrefix : 0);
       if ((known & ~refused[i]) !== 0) found.push({ row: row[i], known });
     }
     return found;
@@ -174,17 +191,27 @@ export class Slots {
   }
 
   #make(s: number, reader?: StateReader): Slot {
-    const slot = new Slot(s, this.#options.detectors, this.#options.bounds ?? slotBounds, reader);
+    const { detectors, bounds = slotBounds } = this.#options;
+    const slot = new Slot(s, detectors, bounds, this.facts, reader);
     slot.outrank(this.#revisionMin);
     return slot;
   }
 }
 
-/** The slots that have something to learn from contacts: those of their sources and of their targets. */
-export function slotsOf({ pairs, targets, addressHash }: Contacts): SlotSet {
+/** Contacts of one batch, by slot. */
+interface Groups {
+  pairs: Grouped;
+  targets: Grouped;
+  prefixes: Grouped;
+  sessions: Grouped;
+}
+
+/** The slots that have something to learn from contacts: those of their sources, targets and prefixes. */
+export function slotsOf({ pairs, targets, prefixes, addressHash }: Contacts): SlotSet {
   const slots = new SlotSet();
   for (let i = 0; i < pairs.length; i++) slots.add(slotOf(addressHash[pairs.source[i]]));
   for (let i = 0; i < targets.length; i++) slots.add(slotOf(addressHash[targets.target[i]]));
+  for (let i = 0; i < prefixes.length; i++) slots.add(slotOf(addressHash[prefixes.prefix[i]]));
   return slots;
 }
 
@@ -222,15 +249,23 @@ class Placing {
     return slotOfPair;
   }
 
-  placeTargets(targets: TargetContacts, slotOfAddress: Uint8Array): Int16Array {
-    const slotOfTarget = new Int16Array(targets.length);
-    for (let i = 0; i < targets.length; i++) {
-      slotOfTarget[i] = this.#place(slotOfAddress[targets.target[i]], targets.bucket[i], false);
+  /** Per contact the slot of its entity, −1 where none learns it. */
+  place(
+    length: number,
+    entity: Uint32Array,
+    bucket: Uint32Array,
+    slotOfAddress: Uint8Array,
+    refused?: Uint8Array,
+  ): Int16Array {
+    const slotOfContact = new Int16Array(length);
+    for (let i = 0; i < length; i++) {
+      const isRefused = refused !== undefined && (refused[i] & refusedBySource) !== 0;
+      slotOfContact[i] = this.#place(slotOfAddress[entity[i]], bucket[i], isRefused);
     }
-    return slotOfTarget;
+    return slotOfContact;
   }
 
-  rememberRecords({ length, high, low, bucket, sourceSlot, targetSlot, refused }: RecordIds): void {
+  rememberRecords({ length, high, low, bucket, sourceSlot, targetSlot, prefixSlot, refused }: RecordIds): void {
     const remember = (slot: number, i: number) => {
       if (this.#wanted[slot] === 0 || this.#isLate(slot, bucket[i])) return;
       this.#slots.at(slot).recordIds.add(high[i], low[i], bucket[i]);
@@ -238,6 +273,7 @@ class Placing {
     for (let i = 0; i < length; i++) {
       if ((refused[i] & refusedBySource) === 0) remember(sourceSlot[i], i);
       if ((refused[i] & refusedByTarget) === 0) remember(targetSlot[i], i);
+      if (prefixSlot[i] !== noSlot && (refused[i] & refusedByPrefix) === 0) remember(prefixSlot[i], i);
     }
   }
 

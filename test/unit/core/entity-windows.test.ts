@@ -6,7 +6,7 @@ import { bucketMs } from "../../../src/core/flow/contacts.ts";
 import { Outcome, Protocol } from "../../../src/core/flow/flow-batch.ts";
 import { EntityWindows, type EntityState, type StateCodec } from "../../../src/core/slots/entity-windows.ts";
 import { StateReader, StateWriter } from "../../../src/core/slots/state-bytes.ts";
-import { contactsOf, traceStartMs, type TraceFlow } from "../../support/trace.ts";
+import { contactsOf, slotOfDetector, traceStartMs, wholeSlot, type TraceFlow } from "../../support/trace.ts";
 
 interface Count extends EntityState {
   count: number;
@@ -96,9 +96,7 @@ describe("windows of entities", () => {
 });
 
 function learn(slot: SlotDetector, flows: readonly TraceFlow[]): void {
-  const contacts = contactsOf(flows);
-  const pairs = Uint32Array.from({ length: contacts.pairs.length }, (_, i) => i);
-  slot.learn({ contacts, pairs, targets: Uint32Array.from({ length: contacts.targets.length }, (_, i) => i) });
+  slot.learn(wholeSlot(contactsOf(flows)));
 }
 
 describe("what is small", () => {
@@ -107,7 +105,7 @@ describe("what is small", () => {
 
   for (const detector of detectors) {
     it(`has no finding of ${detector.id}, however large it is`, () => {
-      const slot = detector.create(detector.defaults);
+      const slot = slotOfDetector(detector);
       const flows = Object.values(Outcome).flatMap((outcome, o) =>
         [0, 1].flatMap((isReply): TraceFlow[] => {
           const sent = isReply ? { sourceBytes: 0, sourcePackets: 0 } : {};
@@ -124,7 +122,7 @@ describe("what is small", () => {
 
   it("does not include a flood from one source within a minute", () => {
     const ddos = detectors.find(({ id }) => id === "ddos")!;
-    const slot = ddos.create(ddos.defaults);
+    const slot = slotOfDetector(ddos);
     const probe = { ...flow, source: "198.51.100.1", outcome: Outcome.Unanswered, sourcePackets: 1, sourceBytes: 40 };
     const bystanders = Array.from({ length: 300 }, (_, i) => ({ ...probe, target: `10.2.${i >> 8}.${i & 255}` }));
     const flood = Array.from({ length: 2000 }, () => ({ ...probe, target: "10.0.0.1" }));
@@ -145,7 +143,7 @@ describe("a gateway", () => {
   });
 
   it("keeps the pairs that were heard of often or of late when its slot settles, and counts the others", () => {
-    const slot = c2Beacon.create(c2Beacon.defaults);
+    const slot = slotOfDetector(c2Beacon);
     learn(slot, beacon);
     slot.settle(Infinity, Infinity);
     learn(slot, crowd);
@@ -158,7 +156,7 @@ describe("a gateway", () => {
 
   it("keeps the same pairs, whatever came first", () => {
     const saved = [crowd, crowd.toReversed()].map((flows) => {
-      const slot = c2Beacon.create(c2Beacon.defaults);
+      const slot = slotOfDetector(c2Beacon);
       for (let from = 0; from < flows.length; from += 300) learn(slot, flows.slice(from, from + 300));
       slot.settle(Infinity, Infinity);
       learn(slot, [crowd[700], ...crowd.slice(1000, 1300)]);

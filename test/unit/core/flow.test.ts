@@ -175,7 +175,7 @@ describe("fold", () => {
     const later = { ...base, startMs: traceStartMs + 700_000 };
     expect([...contactsOf([later, late]).pairs.refused]).toEqual([0, Refused.LateForSource | Refused.LateForTarget]);
     expect([...contactsOf([late, later]).pairs.refused]).toEqual([0, 0]);
-    expect([...contactsOf([{ ...later, target: "203.0.113.99" }, late]).pairs.refused]).toEqual([
+    expect([...contactsOf([{ ...later, target: "198.51.100.99" }, late]).pairs.refused]).toEqual([
       0,
       Refused.LateForSource,
     ]);

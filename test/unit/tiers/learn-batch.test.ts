@@ -22,6 +22,7 @@ function fourShards(failing: { [index: number]: "before" | "after" } = {}) {
       const shard = local.shardOf(ref);
       return {
         end: (request) => shard.end(request),
+        facts: (everything) => shard.facts(everything),
         gauges: () => shard.gauges(),
         async apply(request) {
           if (failing[ref.index] === "before") throw new Error("lost request");

@@ -1,0 +1,131 @@
+import type { StateReader, StateWriter } from "./state-bytes.ts";
+
+/** Distinct sources of one target up to which they are told apart: beyond, it is common whatever the number. */
+const sourcesMax = 64;
+
+/** Targets of a day that are remembered, 16 bytes each: those of most sources. */
+const targetsMax = 10_000;
+
+/** Days that are remembered, the newest: what was common last week may be an implant's today. */
+const daysMax = 2;
+
+const dayMs = 86_400_000;
+
+/** What one slot may tell. */
+export interface FactsOfSlot {
+  /** So many of the tenant's own hosts called this address (by keyed hash) in a window that began at `atMs`. */
+  addSources(addressHash: number, sources: number, atMs: number): void;
+  /** So many of the slot's own hosts called somebody outside on the day of `atMs`. */
+  addHosts(hosts: number, atMs: number): void;
+}
+
+interface Day {
+  sources: Map<number, number>;
+  /** By slot. */
+  hosts: Map<number, number>;
+}
+
+/**
+ * What is known of the tenant's network as a whole, an epoch late: slots tell what their closed windows showed, and every
+ * slot is told what all have said. Given with each judgement, like a configuration; never part of a slot's state.
+ *
+ * Telling is a maximum: any order and repetition ends in the same facts.
+ */
+export class NetworkFacts {
+  /** Rises with each change. */
+  revision = 0;
+  /** By number of the day since 1970. */
+  readonly #days = new Map<number, Day>();
+
+  /** How many of the tenant's own hosts call this address, at least; 1 where no more is known. 64 stands for more. */
+  sourcesOf(addressHash: number): number {
+    let most = 1;
+    for (const { sources } of this.#days.values()) most = Math.max(most, sources.get(addressHash) ?? 0);
+    return most;
+  }
+
+  /** The tenant's own hosts that were seen to call somebody outside, on the busiest of the last days. */
+  get hosts(): number {
+    let most = 0;
+    for (const { hosts } of this.#days.values()) {
+      most = Math.max(
+        most,
+        [...hosts.values()].reduce((sum, count) => sum + count, 0),
+      );
+    }
+    return most;
+  }
+
+  ofSlot(slot: number): FactsOfSlot {
+    return {
+      addSources: (addressHash, sources, atMs) => this.#addSources(addressHash, sources, Math.floor(atMs / dayMs)),
+      addHosts: (hosts, atMs) => this.#addHosts(slot, hosts, Math.floor(atMs / dayMs)),
+    };
+  }
+
+  merge(other: NetworkFacts): void {
+    for (const [day, { sources, hosts }] of other.#days) {
+      for (const [hash, count] of sources) this.#addSources(hash, count, day);
+      for (const [slot, count] of hosts) this.#addHosts(slot, count, day);
+    }
+  }
+
+  copy(): NetworkFacts {
+    const copy = new NetworkFacts();
+    copy.merge(this);
+    return copy;
+  }
+
+  save(writer: StateWriter): void {
+    writer.u32(this.#days.size);
+    for (const [day, { sources, hosts }] of this.#days) {
+      writer.u32(day);
+      writer.words([...sources].flat());
+      writer.words([...hosts].flat());
+    }
+  }
+
+  /** @throws RangeError if it is not what `save` wrote. */
+  static load(reader: StateReader): NetworkFacts {
+    const facts = new NetworkFacts();
+    for (let left = reader.u32(); left > 0; left--) {
+      const [day, sources, hosts] = [reader.u32(), reader.words(), reader.words()];
+      for (let i = 0; i < sources.length; i += 2) facts.#addSources(sources[i], sources[i + 1], day);
+      for (let i = 0; i < hosts.length; i += 2) facts.#addHosts(hosts[i], hosts[i + 1], day);
+    }
+    return facts;
+  }
+
+  #addSources(addressHash: number, count: number, day: number): void {
+    if (count < 2) return;
+    const sources = this.#day(day)?.sources;
+    if (!sources || (sources.get(addressHash) ?? 0) >= Math.min(count, sourcesMax)) return;
+    sources.set(addressHash, Math.min(count, sourcesMax));
+    this.revision++;
+    if (sources.size > 2 * targetsMax) keepLargest(sources);
+  }
+
+  #addHosts(slot: number, count: number, day: number): void {
+    const hosts = this.#day(day)?.hosts;
+    if (!hosts || (hosts.get(slot) ?? 0) >= count) return;
+    hosts.set(slot, count);
+    this.revision++;
+  }
+
+  /** Undefined for a day that is over for long. */
+  #day(day: number): Day | undefined {
+    const known = this.#days.get(day);
+    if (known) return known;
+    const newest = Math.max(day, ...this.#days.keys());
+    if (day <= newest - daysMax) return undefined;
+    for (const old of this.#days.keys()) if (old <= newest - daysMax) this.#days.delete(old);
+    const made: Day = { sources: new Map(), hosts: new Map() };
+    this.#days.set(day, made);
+    return made;
+  }
+}
+
+function keepLargest(sources: Map<number, number>): void {
+  const dropped = [...sources].sort(([x, a], [y, b]) => b - a || x - y).slice(targetsMax);
+  for (const [hash] of dropped) sources.delete(hash);
+}
