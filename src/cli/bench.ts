@@ -26,6 +26,7 @@ const partNames = {
   gunzip: "gunzip alone",
   gunzip_parse: "gunzip and parse",
   script: "gunzip and a script (lines, split, Map)",
+  detectors: "all detectors, nothing else",
   log_seal_keys: "log, seal and keys, in an object",
   end_to_end: "end to end over HTTP",
 };
@@ -49,7 +50,7 @@ function report({
   const cells = (spread: Spread, digits: number) =>
     [spread.median, spread.min, spread.max].map((x) => x.toFixed(digits));
   const whole = (spread: Spread) => [spread.median, spread.min, spread.max].map(thousands);
-  const parts = (["gunzip", "gunzip_parse", "script", "log_seal_keys", "end_to_end"] as const).map((part) => [
+  const parts = (["gunzip", "gunzip_parse", "script", "detectors", "log_seal_keys", "end_to_end"] as const).map((part) => [
     partNames[part],
     ...cells(us_per_flow[part], 3),
     thousands(1e6 / us_per_flow[part].median),

@@ -56,7 +56,7 @@ export interface BenchResult extends BenchOptions {
   };
 }
 
-type Part = "end_to_end" | "gunzip" | "gunzip_parse" | "script" | "log_seal_keys";
+type Part = "end_to_end" | "gunzip" | "gunzip_parse" | "script" | "detectors" | "log_seal_keys";
 
 const flowsPerBody = 5000;
 const flowsPerSmallBody = 1000;
@@ -149,11 +149,18 @@ async function interleave(options: BenchOptions, servers: Servers, say: (text: s
     gunzip: [],
     gunzip_parse: [],
     script: [],
+    detectors: [],
     log_seal_keys: [],
   };
   const wall: number[] = [];
-  const paths = { gunzip: "/gunzip", gunzip_parse: "/parse", script: "/script", log_seal_keys: "/log" } as const;
-  const parts = ["gunzip", "gunzip_parse", "script", "log_seal_keys"] as const;
+  const paths = {
+    gunzip: "/gunzip",
+    gunzip_parse: "/parse",
+    script: "/script",
+    detectors: "/detect",
+    log_seal_keys: "/log",
+  } as const;
+  const parts = ["gunzip", "gunzip_parse", "script", "detectors", "log_seal_keys"] as const;
   const poster = new Poster(weir.url, weir.keys["throughput"], 2);
   let billBefore = await billOf(poster);
   for (let round = 0; round < warmRounds + options.rounds; round++) {
@@ -186,6 +193,7 @@ async function interleave(options: BenchOptions, servers: Servers, say: (text: s
       gunzip: spread(costs.gunzip),
       gunzip_parse: spread(costs.gunzip_parse),
       script: spread(costs.script),
+      detectors: spread(costs.detectors),
       log_seal_keys: spread(costs.log_seal_keys),
     },
     durability_percent: spread(costs.end_to_end.map((cost, i) => (100 * costs.log_seal_keys[i]) / cost)),

@@ -19,6 +19,8 @@ export class EntityTable {
   readonly #key: HashKey;
   /** Of each address, its prefix' index; 0 where it was not asked for, −1 where there is none. */
   readonly #prefixOf: Int32Array;
+  /** The slot of that prefix. */
+  readonly #prefixSlots: Uint16Array;
   readonly #prefixes: { words: readonly number[]; hash: number }[] = [];
   readonly #prefixIndex = new Map<string, number>();
 
@@ -27,6 +29,7 @@ export class EntityTable {
     this.#addresses = addresses;
     this.#key = key;
     this.#prefixOf = new Int32Array(count);
+    this.#prefixSlots = new Uint16Array(count).fill(noSlot);
     this.hash = new Uint32Array(count);
     this.internal = new Uint8Array(count);
     for (let i = 0; i < count; i++) {
@@ -41,14 +44,18 @@ export class EntityTable {
 
   /** The slot of the prefix of an address of our own; `noSlot` for others, and for groups. */
   prefixSlot(address: number): number {
-    const prefix = this.prefixOf(address);
-    return prefix < 0 ? noSlot : slotOf(this.#prefixes[prefix - this.hash.length].hash);
+    if (this.#prefixOf[address] === 0) this.prefixOf(address);
+    return this.#prefixSlots[address];
   }
 
   /** Index of the prefix of an address of our own; −1 for others, and for groups. */
   prefixOf(address: number): number {
     const known = this.#prefixOf[address];
-    return known !== 0 ? known : (this.#prefixOf[address] = this.#findPrefix(address));
+    if (known !== 0) return known;
+    const found = this.#findPrefix(address);
+    this.#prefixOf[address] = found;
+    if (found >= 0) this.#prefixSlots[address] = slotOf(this.#prefixes[found - this.hash.length].hash);
+    return found;
   }
 
   columns(): Pick<Contacts, "addresses" | "addressHash" | "internal"> {

@@ -3,36 +3,33 @@ import type { EntityTable } from "./entity-table.ts";
 
 /** Prefixes follow from pairs: what came from outside, over all hosts of the prefix. */
 export function foldPrefixes(pairs: PairContacts, periods: Uint32Array, entities: EntityTable): PrefixContacts {
-  const contactOf = new Map<string, number>();
-  const from: number[] = [];
-  const contacts: number[] = [];
+  const { internal } = entities;
+  const contactOf = new Map<number, number[]>();
+  const prefixes = emptyPrefixes(pairs.length);
   for (let i = 0; i < pairs.length; i++) {
-    if (entities.internal[pairs.source[i]] !== 0 || (pairs.refused[i] & refusedByPrefix) !== 0) continue;
+    if (internal[pairs.source[i]] !== 0 || (pairs.refused[i] & refusedByPrefix) !== 0) continue;
     const prefix = entities.prefixOf(pairs.target[i]);
     if (prefix < 0) continue;
-    const key = `${prefix} ${pairs.protocol[i]} ${pairs.bucket[i]} ${periods[i]}`;
-    let contact = contactOf.get(key);
-    if (contact === undefined) contactOf.set(key, (contact = contactOf.size));
-    from.push(i);
-    contacts.push(contact);
+    // Buckets of one prefix and protocol are few: those of a batch.
+    const key = prefix * 256 + pairs.protocol[i];
+    let alike = contactOf.get(key);
+    if (!alike) contactOf.set(key, (alike = []));
+    const [bucket, period] = [pairs.bucket[i], periods[i]];
+    let contact = alike.findLast((one) => prefixes.bucket[one] === bucket && prefixes.period[one] === period);
+    if (contact === undefined) {
+      contact = prefixes.length++;
+      alike.push(contact);
+      prefixes.prefix[contact] = prefix;
+      prefixes.protocol[contact] = pairs.protocol[i];
+      prefixes.bucket[contact] = bucket;
+      prefixes.period[contact] = period;
+    }
+    add(prefixes, contact, pairs, i, entities);
   }
-  const prefixes = emptyPrefixes(contactOf.size);
-  from.forEach((i, at) => add(prefixes, contacts[at], pairs, i, periods[i], entities));
   return prefixes;
 }
 
-function add(
-  to: PrefixContacts,
-  contact: number,
-  pairs: PairContacts,
-  i: number,
-  period: number,
-  entities: EntityTable,
-): void {
-  to.prefix[contact] = entities.prefixOf(pairs.target[i]);
-  to.protocol[contact] = pairs.protocol[i];
-  to.bucket[contact] = pairs.bucket[i];
-  to.period[contact] = period;
+function add(to: PrefixContacts, contact: number, pairs: PairContacts, i: number, entities: EntityTable): void {
   to.requests[contact] += pairs.requests[i];
   to.answered[contact] += pairs.answered[i];
   to.failed[contact] += pairs.failed[i];
@@ -49,7 +46,7 @@ function add(
 
 function emptyPrefixes(n: number): PrefixContacts {
   return {
-    length: n,
+    length: 0,
     prefix: new Uint32Array(n),
     protocol: new Uint8Array(n),
     bucket: new Uint32Array(n),

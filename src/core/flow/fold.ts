@@ -63,7 +63,7 @@ class PairFold {
   readonly targetPeriod: Uint32Array;
   /** The same for the prefix' slot; 0 where there is none. */
   readonly prefixPeriod: Uint32Array;
-  sessions: SessionContacts = emptySessions(0);
+  readonly sessions = scratchSessions;
   records: RecordIds = emptyRecords(0);
   readonly #batch: FlowBatch;
   readonly #entities: EntityTable;
@@ -71,6 +71,11 @@ class PairFold {
   readonly #known: Uint8Array | undefined;
   readonly #contactsMax: number;
   readonly #index: Uint32Array;
+  /** Of the row at hand: its bucket, and the slots of its source, its target and its target's prefix (or `noSlot`). */
+  #bucket = 0;
+  #sourceSlot = 0;
+  #targetSlot = 0;
+  #prefixSlot = 0;
   /** Greatest bucket seen so far, per slot. */
   readonly #slotBucket = new Uint32Array(slotCount);
 
@@ -84,6 +89,7 @@ class PairFold {
     this.targetPeriod = scratchPeriods[0];
     this.prefixPeriod = scratchPeriods[1];
     this.#index = new Uint32Array(tableSize(contacts));
+    this.sessions.length = 0;
   }
 
   /** Returns the first row that found no room. */
@@ -97,20 +103,12 @@ class PairFold {
 
   #addRow(row: number): void {
     const batch = this.#batch;
-    const bucket = Math.floor(batch.endMs[row] / bucketMs);
-    const entities = this.#entities;
-    const [source, target] = [batch.source[row], batch.target[row]];
-    const place: Place = {
-      bucket,
-      source: slotOf(entities.hash[source]),
-      target: slotOf(entities.hash[target]),
-      prefix: entities.internal[source] === 0 ? entities.prefixSlot(target) : noSlot,
-    };
-    const refused = this.#refusal(row, place);
-    const contact = this.#contactOf(row, place, refused);
-    if (batch.recordIdHigh[row] !== 0 || batch.recordIdLow[row] !== 0) this.#addRecordId(row, place, refused);
+    this.#locate(row);
+    const refused = this.#refusal(row);
+    const contact = this.#contactOf(row, refused);
+    if (batch.recordIdHigh[row] !== 0 || batch.recordIdLow[row] !== 0) this.#addRecordId(row, refused);
     const durationMs = batch.endMs[row] - batch.startMs[row];
-    if (durationMs >= sessionMsMin) this.#addSession(row, place, refused);
+    if (durationMs >= sessionMsMin) this.#addSession(row, refused);
     const pairs = this.pairs;
     const isReply = batch.sourcePackets[row] === 0 && batch.targetPackets[row] > 0;
     const outcome = batch.outcome[row] as Outcome;
@@ -132,10 +130,25 @@ class PairFold {
     this.#addStart(contact, batch.startMs[row], batch.sourceBytes[row]);
   }
 
+  /** Finds the bucket of a row, and the slots that it concerns. */
+  #locate(row: number): void {
+    const { hash, internal } = this.#entities;
+    const source = this.#batch.source[row];
+    const target = this.#batch.target[row];
+    this.#bucket = Math.floor(this.#batch.endMs[row] / bucketMs);
+    this.#sourceSlot = slotOf(hash[source]);
+    this.#targetSlot = slotOf(hash[target]);
+    this.#prefixSlot = internal[source] === 0 && internal[target] === 1 ? this.#entities.prefixSlot(target) : noSlot;
+  }
+
   /** Whose slot must not learn the row: it knows it, or by what this batch alone has shown it came too late. */
-  #refusal(row: number, { bucket, source, target, prefix }: Place): number {
+  #refusal(row: number): number {
     const slotBucket = this.#slotBucket;
+    const bucket = this.#bucket;
     const first = bucket + this.#allowanceBuckets;
+    const source = this.#sourceSlot;
+    const target = this.#targetSlot;
+    const prefix = this.#prefixSlot;
     let refused = this.#known ? this.#known[row] : 0;
     if (prefix === noSlot) refused &= ~Refused.KnownToPrefix;
     else if (first < slotBucket[prefix]) refused |= Refused.LateForPrefix;
@@ -152,9 +165,8 @@ class PairFold {
     return isRefused || slot === noSlot ? 0 : Math.floor(this.#slotBucket[slot] / periodBuckets);
   }
 
-  #addSession(row: number, place: Place, refused: number): void {
+  #addSession(row: number, refused: number): void {
     const batch = this.#batch;
-    if (this.sessions.source.length === 0) this.sessions = emptySessions(sessionsMax);
     const sessions = this.sessions;
     const rate = Math.max(1, batch.samplingRate[row]);
     const at = sessions.length++;
@@ -163,16 +175,16 @@ class PairFold {
     sessions.sourcePort[at] = batch.sourcePort[row];
     sessions.port[at] = batch.targetPort[row];
     sessions.protocol[at] = batch.protocol[row];
-    sessions.bucket[at] = place.bucket;
+    sessions.bucket[at] = this.#bucket;
     sessions.refused[at] = refused;
-    sessions.period[at] = this.#periodOf(place.source, (refused & refusedBySource) !== 0);
+    sessions.period[at] = this.#periodOf(this.#sourceSlot, (refused & refusedBySource) !== 0);
     sessions.startMs[at] = batch.startMs[row];
     sessions.endMs[at] = batch.endMs[row];
     sessions.sourceBytes[at] = rate * batch.sourceBytes[row];
     sessions.targetBytes[at] = rate * batch.targetBytes[row];
   }
 
-  #addRecordId(row: number, { bucket, source, target, prefix }: Place, refused: number): void {
+  #addRecordId(row: number, refused: number): void {
     const { recordIdHigh, recordIdLow } = this.#batch;
     if (this.records.row.length === 0) this.records = emptyRecords(this.#batch.length);
     const records = this.records;
@@ -180,14 +192,14 @@ class PairFold {
     records.row[at] = row;
     records.high[at] = recordIdHigh[row];
     records.low[at] = recordIdLow[row];
-    records.bucket[at] = bucket;
-    records.sourceSlot[at] = source;
-    records.targetSlot[at] = target;
-    records.prefixSlot[at] = prefix;
+    records.bucket[at] = this.#bucket;
+    records.sourceSlot[at] = this.#sourceSlot;
+    records.targetSlot[at] = this.#targetSlot;
+    records.prefixSlot[at] = this.#prefixSlot;
     records.refused[at] = refused;
   }
 
-  #contactOf(row: number, place: Place, refused: number): number {
+  #contactOf(row: number, refused: number): number {
     const { source, target, targetPort, protocol } = this.#batch;
     const pairs = this.pairs;
     const index = this.#index;
@@ -195,10 +207,10 @@ class PairFold {
     const t = target[row];
     const port = targetPort[row];
     const proto = protocol[row];
-    const { bucket } = place;
-    const period = this.#periodOf(place.source, (refused & refusedBySource) !== 0);
-    const targetPeriod = this.#periodOf(place.target, (refused & refusedByTarget) !== 0);
-    const prefixPeriod = this.#periodOf(place.prefix, (refused & refusedByPrefix) !== 0);
+    const bucket = this.#bucket;
+    const period = this.#periodOf(this.#sourceSlot, (refused & refusedBySource) !== 0);
+    const targetPeriod = this.#periodOf(this.#targetSlot, (refused & refusedByTarget) !== 0);
+    const prefixPeriod = this.#periodOf(this.#prefixSlot, (refused & refusedByPrefix) !== 0);
     let at = mixKey(s, t, (port << 8) | proto, bucket) & (index.length - 1);
     for (;;) {
       const found = index[at];
@@ -240,8 +252,10 @@ class PairFold {
     const pairs = this.pairs;
     const rate = Math.max(1, batch.samplingRate[row]);
     const share = durationMs > 60_000 ? 60_000 / durationMs : 1;
-    const [sourceBytes, targetBytes] = [rate * batch.sourceBytes[row], rate * batch.targetBytes[row]];
-    const [sourcePackets, targetPackets] = [rate * batch.sourcePackets[row], rate * batch.targetPackets[row]];
+    const sourceBytes = rate * batch.sourceBytes[row];
+    const targetBytes = rate * batch.targetBytes[row];
+    const sourcePackets = rate * batch.sourcePackets[row];
+    const targetPackets = rate * batch.targetPackets[row];
     pairs.sourceBytes[contact] += sourceBytes;
     pairs.targetBytes[contact] += targetBytes;
     pairs.sourcePackets[contact] += sourcePackets;
@@ -270,14 +284,6 @@ class PairFold {
     pairs.startBytes[at] = bytes;
     if (count < startsMax) pairs.startCount[contact] = count + 1;
   }
-}
-
-/** What concerns a row: its bucket, and the slots of its source, its target and its target's prefix (or `noSlot`). */
-interface Place {
-  bucket: number;
-  source: number;
-  target: number;
-  prefix: number;
 }
 
 /** Sessions of one fold, 60 bytes each, as contacts are bounded. */
@@ -326,6 +332,8 @@ export function allowanceBuckets(allowanceMs: number): number {
 /** Columns to fold into, with whatever the batch before left in them: zeroing fresh ones costs more than folding. */
 let scratch = emptyPairs(0);
 let scratchPeriods = [new Uint32Array(0), new Uint32Array(0)] as const;
+
+const scratchSessions = emptySessions(sessionsMax);
 
 function scratchPairs(contacts: number): PairContacts {
   if (contacts > scratch.source.length) {

@@ -6,6 +6,7 @@ import { orient } from "../../../src/core/flow/orient.ts";
 import { packContacts } from "../../../src/core/flow/pack-contacts.ts";
 import { RecordReader } from "../../../src/core/formats/record-reader.ts";
 import type { BenchLog } from "./bench-log.ts";
+import { DetectorBench } from "./detect.ts";
 import { script } from "./script.ts";
 
 export { BenchLog } from "./bench-log.ts";
@@ -17,18 +18,23 @@ interface PartsEnv {
 /** Bodies that were put here, as sent to Weir. */
 const bodies: Uint8Array[] = [];
 
-/** `PUT` a gzipped body; `POST /gunzip`, `/parse`, `/script` or `/log` to do that to all of them, `?repeats=` times. */
+/** `PUT` a gzipped body; `POST /gunzip`, `/parse`, `/script`, `/detect` or `/log` to do that to all of them, `?repeats=` times. */
 export default {
   async fetch(request: Request, { LOG }: PartsEnv): Promise<Response> {
     const log = LOG.get(LOG.idFromName("log"));
     if (request.method === "PUT") {
       const body = new Uint8Array(await request.arrayBuffer());
-      await log.put(contactsOf(parsed(gunzipSync(body))));
+      const contacts = contactsOf(parsed(gunzipSync(body)));
+      detectorBench.put(contacts);
+      await log.put(contacts);
       return Response.json(bodies.push(body));
     }
     const { pathname, searchParams } = new URL(request.url);
     const repeats = Number(searchParams.get("repeats"));
     if (pathname === "/log") return Response.json(await log.log(repeats));
+    if (pathname === "/detect") {
+      return Response.json(Array.from({ length: repeats }, () => detectorBench.run()).at(-1));
+    }
     const work = works[pathname];
     if (!work) return new Response(null, { status: 404 });
     let sum = 0;
@@ -38,6 +44,7 @@ export default {
 };
 
 const judge = script();
+const detectorBench = new DetectorBench();
 
 const works: { [path: string]: (body: Uint8Array) => number } = {
   "/gunzip": (body) => gunzipSync(body).length,
