@@ -40,7 +40,7 @@ export class EntityShard extends DurableObject<Env> implements EntityShardRpc {
       clock: systemClock,
       log: consoleLog,
       alarm: ctx.storage,
-      context: { tenant, idKey: keys.anomalyId, configVersion: config.tenants.get(tenant)?.configVersion ?? "" },
+      context: { tenant, idKey: keys.anomalyId },
       anomalies: d1AnomalyStore({ db: env.DB, sealOf: (of) => keysOf(of).seal, clock: systemClock }),
     });
   }

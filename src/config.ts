@@ -48,8 +48,8 @@ interface TenantConfig {
   readonly isInternal: NetworkMatcher;
   /** Objects that share the tenant's entities. */
   readonly shards: number;
-  /** Changes when anything changes that verdicts depend on: 16 hex digits. */
-  readonly configVersion: string;
+  /** Of the settings that verdicts depend on, networks and allowance: 16 hex digits. */
+  readonly settingsDigest: string;
 }
 
 /** A setting that is missing or wrong. */
@@ -161,11 +161,11 @@ function tenantConfig(
 ): TenantConfig {
   try {
     const isInternal = networkMatcher(internal);
-    const configVersion = createHash("sha256")
+    const settingsDigest = createHash("sha256")
       .update(JSON.stringify({ internal, allowanceMs }))
       .digest("hex")
       .slice(0, 16);
-    return Object.freeze({ tenant, isInternal, shards, configVersion });
+    return Object.freeze({ tenant, isInternal, shards, settingsDigest });
   } catch (error) {
     throw new ConfigError("TENANTS", `${tenant}: ${(error as Error).message}`);
   }

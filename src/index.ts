@@ -6,7 +6,9 @@ import { problemResponse } from "./api/problem.ts";
 import { ConfigError, consoleLog, readConfig, systemClock } from "./config.ts";
 import { keyring } from "./security/tenant-keys.ts";
 import { d1AnomalyStore } from "./storage/d1-anomaly-store.ts";
+import { d1ConfigurationStore } from "./storage/d1-configuration-store.ts";
 import { Acknowledgements } from "./tiers/acknowledgements.ts";
+import { Configurations } from "./tiers/configurations.ts";
 import { FactsExchange } from "./tiers/facts-exchange.ts";
 import { shardName } from "./tiers/shard-call.ts";
 
@@ -16,6 +18,7 @@ export { EntityShard } from "../durable-objects/entity-shard.ts";
 function appOf(env: Env): Hono<ApiEnv> {
   const config = readConfig(env);
   const keysOf = keyring(config.masterKey);
+  const store = d1ConfigurationStore({ db: env.DB, clock: systemClock });
   return createApp({
     config,
     clock: systemClock,
@@ -25,6 +28,7 @@ function appOf(env: Env): Hono<ApiEnv> {
     shardOf: (shard) => env.ENTITY_SHARD.get(env.ENTITY_SHARD.idFromName(shardName(shard))),
     acknowledgements: new Acknowledgements(),
     facts: new FactsExchange(),
+    configurations: new Configurations({ config, clock: systemClock, log: consoleLog, store, waitUntil }),
     anomalies: d1AnomalyStore({ db: env.DB, sealOf: (tenant) => keysOf(tenant).seal, clock: systemClock }),
     waitUntil,
   });

@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import { StorageError } from "../storage/d1.ts";
 import { anomalyRoutes } from "./anomalies.ts";
+import { configRoutes } from "./config.ts";
 import type { ApiDeps, ApiEnv } from "./deps.ts";
 import { guard } from "./guard.ts";
 import { healthRoutes } from "./health.ts";
@@ -25,6 +26,7 @@ export function createApp(deps: ApiDeps): Hono<ApiEnv> {
   app.route("/v1/ingest", ingestRoutes(deps));
   app.route("/v1/anomalies", anomalyRoutes(deps));
   app.route("/v1/pipeline", pipelineRoutes(deps));
+  app.route("/v1/config", configRoutes(deps));
 
   app.notFound((c) => {
     const allow = methodsOf(app, c.req.path);

@@ -1,8 +1,9 @@
 import type { Principal } from "../security/permissions.ts";
+import type { Configurations } from "../tiers/configurations.ts";
 import type { ProcessParts } from "../tiers/store-verdicts.ts";
 
 /** What the API needs from outside. */
-export type ApiDeps = ProcessParts;
+export type ApiDeps = ProcessParts & { configurations: Configurations };
 
 /** What a handler finds in its context. */
 export interface ApiEnv {

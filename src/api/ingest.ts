@@ -22,13 +22,30 @@ const fieldList = v.pipe(
   v.description("Columns, in order, of a text format whose lines come without a header"),
 );
 
+const samplingRateMax = 1_000_000;
+const samplingRateDetail = `must be a whole number from 1 to ${samplingRateMax}`;
+
+const samplingRate = v.pipe(
+  v.string("must be given once"),
+  v.check((text) => samplingRateOf(text) !== undefined, samplingRateDetail),
+  v.transform(Number),
+  v.description("Packets for each that the log counted, for records that do not say it themselves"),
+);
+
+const batchParameters = v.strictObject({ fields: v.optional(fieldList), sampling_rate: v.optional(samplingRate) });
+
+function samplingRateOf(text = ""): number | undefined {
+  const rate = /^\d{1,7}$/.test(text) ? Number(text) : 0;
+  return rate >= 1 && rate <= samplingRateMax ? rate : undefined;
+}
+
 export function ingestRoutes(deps: ApiDeps): Hono<ApiEnv> {
   return new Hono<ApiEnv>()
     .post("/end", describeEnd, query(v.strictObject({})), async (c) => {
       const result = await endInput(deps, c.get("principal").tenant);
       return "reason" in result ? problem(c, result) : c.json(result);
     })
-    .post("/:format", describeBatch, query(v.strictObject({ fields: v.optional(fieldList) })), async (c) => {
+    .post("/:format", describeBatch, query(batchParameters), async (c) => {
       const receivedAtMs = deps.clock.nowMs();
       const format = c.req.param("format");
       const known = format === "auto" ? format : formatById(format);
@@ -40,19 +57,30 @@ export function ingestRoutes(deps: ApiDeps): Hono<ApiEnv> {
         return problem(c, { reason: "unsupported_encoding", encoding: named, known: [...encodings, "x-gzip"] });
       }
       const idempotencyKey = c.req.header("Idempotency-Key");
-      if (idempotencyKey !== undefined && !isIdempotencyKey(idempotencyKey)) return badIdempotencyKey(c);
+      if (idempotencyKey !== undefined && !isIdempotencyKey(idempotencyKey))
+        return badHeader(c, "Idempotency-Key", `must be 1 to ${idempotencyKeyCharsMax} visible ASCII characters`);
+      const rateHeader = c.req.header("Weir-Sampling-Rate");
+      if (rateHeader !== undefined && samplingRateOf(rateHeader) === undefined)
+        return badHeader(c, "Weir-Sampling-Rate", samplingRateDetail);
 
       const body = new DecodedBody(c.req.raw.body, encoding, Number(c.req.header("Content-Length") ?? 0));
-      const { fields } = c.req.valid("query");
+      const { fields, sampling_rate = samplingRateOf(rateHeader) } = c.req.valid("query");
       const principal = c.get("principal");
-      const result = await processBatch(deps, { principal, format: known, fields, idempotencyKey, body, receivedAtMs });
+      const result = await processBatch(deps, {
+        principal,
+        format: known,
+        fields,
+        samplingRate: sampling_rate,
+        idempotencyKey,
+        body,
+        receivedAtMs,
+      });
       return "reason" in result ? problem(c, result) : c.json(result);
     });
 }
 
-function badIdempotencyKey(c: Context<ApiEnv>): Response {
-  const detail = `must be 1 to ${idempotencyKeyCharsMax} visible ASCII characters`;
-  return problem(c, { reason: "invalid_parameters", errors: [{ header: "Idempotency-Key", detail }] });
+function badHeader(c: Context<ApiEnv>, header: string, detail: string): Response {
+  return problem(c, { reason: "invalid_parameters", errors: [{ header, detail }] });
 }
 
 const describeBatch = describeRoute({

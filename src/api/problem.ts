@@ -1,6 +1,7 @@
 import type { Context } from "hono";
 import type { Permission } from "../security/permissions.ts";
 import type { BatchFailure } from "../tiers/process-batch.ts";
+import type { ConfigurationError } from "./config-body.ts";
 import type { ApiEnv } from "./deps.ts";
 
 /** One thing that is wrong with a request. */
@@ -15,6 +16,10 @@ export type Failure =
   | { reason: "method_not_allowed"; allow: readonly string[] }
   | { reason: "invalid_parameters"; errors: readonly ParameterError[] }
   | { reason: "unsupported_encoding"; encoding: string; known: readonly string[] }
+  | { reason: "limit_exceeded"; limit: { name: "configuration"; value: number; unit: "bytes" } }
+  | { reason: "invalid_configuration"; errors: readonly ConfigurationError[] }
+  | { reason: "precondition_required" }
+  | { reason: "precondition_failed"; etag: string }
   | { reason: "storage_unavailable" }
   | { reason: "misconfigured"; setting: string; detail: string }
   | { reason: "internal" };
@@ -50,7 +55,7 @@ export function toProblem(failure: Failure): Problem {
       return { status: 400, title: "The body cannot be decoded", more: { encoding, detail } };
     }
     case "limit_exceeded":
-      return { status: 413, title: "The batch exceeds a limit", more: { limit: failure.limit } };
+      return { status: 413, title: "The body exceeds a limit", more: { limit: failure.limit } };
     case "unsupported_encoding": {
       const { encoding, known } = failure;
       return { status: 415, title: "The Content-Encoding is not known", more: { encoding, known } };
@@ -63,6 +68,12 @@ export function toProblem(failure: Failure): Problem {
       const { idempotency_key } = failure;
       return { status: 422, title: "The Idempotency-Key was used for another body", more: { idempotency_key } };
     }
+    case "invalid_configuration":
+      return { status: 422, title: "The configuration is not valid", more: { errors: failure.errors } };
+    case "precondition_required":
+      return { status: 428, title: "If-Match must name the version that is replaced" };
+    case "precondition_failed":
+      return { status: 412, title: "Another version is in force", more: { etag: failure.etag } };
     case "overloaded":
       return later("The shard has more work than it can take");
     case "shard_unavailable":

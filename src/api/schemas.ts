@@ -1,5 +1,6 @@
 import { resolver } from "hono-openapi";
 import * as v from "valibot";
+import { presets } from "../core/detectors/thresholds.ts";
 import { severities, threats } from "../core/verdict.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -92,6 +93,45 @@ const shardGauges = v.strictObject({
 export const pipeline = v.strictObject({
   bounds: v.record(v.string(), count),
   shards: v.array(shardGauges),
+});
+
+const threshold = v.strictObject({
+  value: v.number(),
+  unit: v.string(),
+  default: v.number(),
+  min: v.number(),
+  max: v.number(),
+  whole: v.boolean(),
+  raising: v.picklist(["quieter", "louder"]),
+  cost: v.string(),
+  chosen: v.boolean(),
+});
+const preset = v.picklist(presets);
+
+export const configuration = v.strictObject({
+  version: count,
+  preset,
+  thresholds: v.record(v.string(), v.record(v.string(), threshold)),
+  updated_at: v.nullable(time),
+  updated_by: v.nullable(v.string()),
+});
+
+/** Only described: `choiceIn` checks bodies, since it names everything that is wrong. */
+export const configurationBody = v.strictObject({
+  preset: v.optional(preset),
+  thresholds: v.optional(v.record(v.string(), v.record(v.string(), v.number()))),
+});
+
+export const configurationVersions = v.strictObject({
+  versions: v.array(
+    v.strictObject({
+      version: count,
+      preset,
+      thresholds: v.record(v.string(), v.record(v.string(), v.number())),
+      updated_at: time,
+      updated_by: v.string(),
+    }),
+  ),
 });
 
 export const health = v.strictObject({ status: v.literal("ok") });

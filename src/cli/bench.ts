@@ -50,11 +50,9 @@ function report({
   const cells = (spread: Spread, digits: number) =>
     [spread.median, spread.min, spread.max].map((x) => x.toFixed(digits));
   const whole = (spread: Spread) => [spread.median, spread.min, spread.max].map(thousands);
-  const parts = (["gunzip", "gunzip_parse", "script", "detectors", "log_seal_keys", "end_to_end"] as const).map((part) => [
-    partNames[part],
-    ...cells(us_per_flow[part], 3),
-    thousands(1e6 / us_per_flow[part].median),
-  ]);
+  const parts = (["gunzip", "gunzip_parse", "script", "detectors", "log_seal_keys", "end_to_end"] as const).map(
+    (part) => [partNames[part], ...cells(us_per_flow[part], 3), thousands(1e6 / us_per_flow[part].median)],
+  );
   return [
     `seed ${seed}, ${rounds} rounds of ${bodies} bodies of 5,000 flows, interleaved`,
     "",

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
+import type { Preset } from "../core/detectors/thresholds.ts";
 import type { Severity, Threat, VerdictState } from "../core/verdict.ts";
 import { Failure } from "./failure.ts";
 
@@ -44,6 +45,30 @@ export interface StoredAnomaly {
   stored_at: string;
 }
 
+/** What `GET /v1/config` answers. */
+export interface ShownConfiguration {
+  version: number;
+  preset: Preset;
+  thresholds: { [threat: string]: { [name: string]: ShownThreshold } };
+  updated_at: string | null;
+  updated_by: string | null;
+}
+
+interface ShownThreshold {
+  value: number;
+  unit: string;
+  default: number;
+  min: number;
+  max: number;
+  chosen: boolean;
+}
+
+/** What `PUT /v1/config` takes. */
+export interface ChosenConfiguration {
+  preset: Preset;
+  thresholds: { [threat: string]: { [name: string]: number } };
+}
+
 export interface AnomalyQuery {
   [parameter: string]: string | number | readonly string[] | undefined;
 }
@@ -69,14 +94,25 @@ export class Client {
   }
 
   /** Sends one gzipped batch; again while the answer is "later" or none: Weir knows a batch by its content. */
-  ingest(format: string, gzipBody: Uint8Array<ArrayBuffer>): Promise<IngestAnswer> {
-    return this.#request("POST", `/v1/ingest/${encodeURIComponent(format)}`, gzipBody, {
+  ingest(format: string, gzipBody: Uint8Array<ArrayBuffer>, samplingRate?: number): Promise<IngestAnswer> {
+    const search = samplingRate === undefined ? "" : `?sampling_rate=${samplingRate}`;
+    return this.#request("POST", `/v1/ingest/${encodeURIComponent(format)}${search}`, gzipBody, {
       "content-encoding": "gzip",
     });
   }
 
   end(): Promise<{ anomalies: VerdictChange[]; stored: boolean }> {
     return this.#request("POST", "/v1/ingest/end");
+  }
+
+  configuration(): Promise<ShownConfiguration> {
+    return this.#request("GET", "/v1/config");
+  }
+
+  /** Replaces version `version`; fails if another one is in force by now. */
+  replaceConfiguration(version: number, chosen: ChosenConfiguration): Promise<ShownConfiguration> {
+    const body = new TextEncoder().encode(JSON.stringify(chosen));
+    return this.#request("PUT", "/v1/config", body, { "if-match": `"${version}"`, "content-type": "application/json" });
   }
 
   anomalyPage(query: AnomalyQuery): Promise<{ anomalies: StoredAnomaly[]; next: string | null }> {

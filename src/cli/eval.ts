@@ -6,34 +6,73 @@ import { reportJson, reportText, type EvalReport } from "./eval-report.ts";
 import { evaluateCapture, type CaptureRun } from "./evaluate.ts";
 import { Failure } from "./failure.ts";
 import { startLocalWorker } from "./local-worker.ts";
+import { overlay, overlayText } from "./overlay.ts";
 import { score } from "./score.ts";
+import { readBenign, runSweep } from "./sweep.ts";
 import { readTruth, type CaptureTruth, type Truth } from "./truth.ts";
 
 export const evaluate = command({
-  meta: { name: "eval", description: "Score what Weir finds in labelled captures" },
+  meta: { name: "eval", description: "Score what Weir finds in labelled captures, or in a sweep of planted attacks" },
   args: {
-    captures: {
-      type: "string",
-      required: true,
-      description: "A folder of captures with a truth.json",
-      valueHint: "dir",
-    },
+    captures: { type: "string", description: "A folder of captures with a truth.json", valueHint: "dir" },
     only: { type: "string", description: "Captures whose names contain one of these, by commas" },
     threats: { type: "string", description: "Threats that count; all of the truth unless told", valueHint: "a,b" },
     findings: { type: "string", description: "Write the findings to this file", valueHint: "file" },
     list: { type: "boolean", description: "Name what was missed and falsely raised" },
     json: { type: "boolean", description: "The result as JSON" },
+    overlay: { type: "boolean", description: "Lay each DDoS capture over each benign one" },
+    sweep: { type: "boolean", description: "Plant the attacks and look-alikes of test/sweep/grid.ts" },
+    unseen: { type: "boolean", description: "Of the sweep, the seeds that nobody develops by" },
+    quick: { type: "boolean", description: "Of the sweep, a fixed part of one seed" },
+    write: { type: "boolean", description: "Write docs/quality.md from the sweep" },
+    record: { type: "boolean", description: "Write test/sweep/recorded.json from the quick sweep" },
   },
-  async run({ args }) {
+  async run({ args, rawArgs }) {
+    if (args.sweep !== true && [args.unseen, args.quick, args.write, args.record].includes(true))
+      throw new Failure("--unseen, --quick, --write and --record take --sweep.", 2);
+    const threats = args.threats?.split(",");
+    if (args.sweep === true) {
+      const given = args.captures === undefined ? undefined : await sweepCaptures(args.captures, args.quick === true);
+      return runSweep({ ...given, ...flagsOf(args), threats, command: rawArgs.join(" ") });
+    }
+    if (args.captures === undefined) throw new Failure("Say --captures with a folder, or --sweep.", 2);
     const truth = chosen(readTruth(join(args.captures, "truth.json")), args.only?.split(","));
+    if (args.overlay === true) {
+      const laid = await overlay(args.captures, truth);
+      console.log(args.json ? JSON.stringify(laid, null, 1) : overlayText(laid));
+      return;
+    }
     const runs = await runCaptures(args.captures, truth);
-    const findings = Object.fromEntries(Object.entries(runs).map(([name, run]) => [name, run.findings]));
-    if (args.findings !== undefined) writeFileSync(args.findings, `${JSON.stringify(findings, null, 1)}\n`);
-    const sizes = Object.fromEntries(Object.entries(runs).map(([name, run]) => [name, run.size]));
-    const report: EvalReport = { score: score(truth, findings, sizes, args.threats?.split(",")), runs };
+    if (args.findings !== undefined) writeFileSync(args.findings, `${JSON.stringify(findingsOf(runs), null, 1)}\n`);
+    const report: EvalReport = { score: scoreOf(truth, runs, threats), runs };
     console.log(args.json ? JSON.stringify(reportJson(report), null, 1) : reportText(report, args.list === true));
   },
 });
+
+function flagsOf(args: { [flag: string]: unknown }) {
+  const [unseen, quick, json, write, record] = ["unseen", "quick", "json", "write", "record"].map(
+    (name) => args[name] === true,
+  );
+  return { unseen, quick, json, write, record };
+}
+
+/** Benign captures for backgrounds, and how all captures score. */
+async function sweepCaptures(folder: string, quick: boolean) {
+  if (quick) throw new Failure("--quick takes no --captures.", 2);
+  const truth = readTruth(join(folder, "truth.json"));
+  return { captures: await readBenign(folder, truth), scores: scoreOf(truth, await runCaptures(folder, truth)) };
+}
+
+type Runs = { [capture: string]: CaptureRun };
+
+function findingsOf(runs: Runs) {
+  return Object.fromEntries(Object.entries(runs).map(([name, run]) => [name, run.findings]));
+}
+
+function scoreOf(truth: Truth, runs: Runs, threats?: readonly string[]) {
+  const sizes = Object.fromEntries(Object.entries(runs).map(([name, run]) => [name, run.size]));
+  return score(truth, findingsOf(runs), sizes, threats);
+}
 
 function chosen(truth: Truth, parts: string[] | undefined): Truth {
   if (parts === undefined) return truth;
@@ -54,11 +93,11 @@ function networksOf({ internal }: CaptureTruth): { internal?: string[] } {
 }
 
 /** Every capture is a tenant of its own. */
-async function runCaptures(folder: string, truth: Truth): Promise<{ [capture: string]: CaptureRun }> {
+async function runCaptures(folder: string, truth: Truth): Promise<Runs> {
   const names = Object.keys(truth);
   const tenants = Object.fromEntries(names.map((name, i) => [`capture-${i}`, networksOf(truth[name])]));
   const worker = await startLocalWorker({ tenants, latenessAllowanceS });
-  const runs: { [capture: string]: CaptureRun } = {};
+  const runs: Runs = {};
   try {
     for (const [i, name] of names.entries()) {
       if (process.stderr.isTTY) process.stderr.write(`\r\u001B[K${i + 1}/${names.length} ${name}`);

@@ -19,6 +19,7 @@ export const send = command({
     file: { type: "positional", description: "Flow logs, plain, .gz or .zst; - is the standard input" },
     ...connectionArgs,
     format: { type: "string", default: "auto", description: "Their format" },
+    "sampling-rate": { type: "string", description: "Packets for each that the log counted, if it does not say so" },
     batch: { type: "string", default: "5000", description: "Records in a batch" },
     speed: { type: "string", default: "max", description: "max, or realtime: as the records' times say" },
     strict: { type: "boolean", description: "Exit with 3 if a record was rejected" },
@@ -26,6 +27,8 @@ export const send = command({
   async run({ args }) {
     const records = wholeNumber("batch", args.batch, 1, 200_000);
     formatNamed(args.format);
+    const rate = args["sampling-rate"];
+    const samplingRate = rate === undefined ? undefined : wholeNumber("sampling-rate", rate, 1, 1_000_000);
     const speed = oneOf("speed", args.speed, ["realtime", "max"]);
     let progress: Progress | undefined;
     const client = connect(args, (reason, seconds) => progress?.note(`${reason} Waiting ${seconds} s.`));
@@ -39,7 +42,7 @@ export const send = command({
       let sent = 0;
       for await (const batch of batches(input.chunks, records)) {
         await pace?.wait(batch);
-        const answer = await sendBatch(client, args.format, batch, progress);
+        const answer = await sendBatch(client, { format: args.format, samplingRate }, batch, progress);
         add(balance, answer);
         for (const { id } of answer.anomalies) verdicts.add(id);
         progress.show(input.bytesRead(), (sent += answer.received));
@@ -67,8 +70,13 @@ function lateText(late: number): string {
 
 let rejectsShown = 0;
 
-async function sendBatch(client: Client, format: string, batch: Batch, progress: Progress): Promise<IngestAnswer> {
-  const answer = await client.ingest(format, gzip(batch.body));
+async function sendBatch(
+  client: Client,
+  { format, samplingRate }: { format: string; samplingRate: number | undefined },
+  batch: Batch,
+  progress: Progress,
+): Promise<IngestAnswer> {
+  const answer = await client.ingest(format, gzip(batch.body), samplingRate);
   for (const { line, reason, ...detail } of answer.rejects) {
     if (rejectsShown++ >= rejectsShownMax) break;
     progress.note(`line ${line + batch.lineOffset}: ${reason} ${detailText(detail)}`);

@@ -9,6 +9,7 @@ const commands: { [name: string]: () => Promise<CommandDef<any>> } = {
   send: async () => (await import("./send.ts")).send,
   parse: async () => (await import("./parse.ts")).parse,
   anomalies: async () => (await import("./anomalies.ts")).anomalies,
+  config: async () => (await import("./config.ts")).config,
   replay: async () => (await import("./replay.ts")).replay,
   eval: async () => (await import("./eval.ts")).evaluate,
   bench: async () => (await import("./bench.ts")).bench,

@@ -86,6 +86,8 @@ export const peersMax = 16;
 
 /** A finding as the slot publishes it. */
 export interface Verdict extends Finding {
+  /** Name of the configuration that was in force in the slot. */
+  configVersion: string;
   state: VerdictState;
   /** Set by the slot, rises with each change: the higher one wins wherever two writers meet. */
   revision: number;
@@ -104,7 +106,6 @@ export interface Anomaly extends Verdict {
   /** 32 hex digits: HMAC(tenant's id key, threat, entity, identity window). */
   id: string;
   tenant: string;
-  configVersion: string;
   receivedAtMs: number;
   decidedAtMs: number;
   tiers: readonly TierReport[];

@@ -1,9 +1,9 @@
-export const permissions = ["ingest:write", "anomalies:read", "pipeline:read"] as const;
+export const permissions = ["ingest:write", "anomalies:read", "pipeline:read", "config:read", "config:write"] as const;
 export type Permission = (typeof permissions)[number];
 
 export const roles = {
   shipper: ["ingest:write"],
-  viewer: ["anomalies:read", "pipeline:read"],
+  viewer: ["anomalies:read", "pipeline:read", "config:read"],
   admin: permissions,
 } as const satisfies Record<string, readonly Permission[]>;
 
@@ -16,6 +16,9 @@ export const routeAccess: ReadonlyMap<string, Permission | "public"> = new Map<s
   ["GET /v1/anomalies", "anomalies:read"],
   ["GET /v1/anomalies/:id", "anomalies:read"],
   ["GET /v1/pipeline", "pipeline:read"],
+  ["GET /v1/config", "config:read"],
+  ["PUT /v1/config", "config:write"],
+  ["GET /v1/config/versions", "config:read"],
 ]);
 
 /** Who asks, and what they may do. */

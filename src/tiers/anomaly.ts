@@ -5,7 +5,6 @@ import type { Anomaly, TierReport, Verdict } from "../core/verdict.ts";
 export interface AnomalyContext {
   tenant: string;
   idKey: Uint8Array;
-  configVersion: string;
   receivedAtMs: number;
   decidedAtMs: number;
 }

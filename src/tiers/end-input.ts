@@ -1,4 +1,4 @@
-import type { EndResult, PackedFacts } from "../core/shard/rpc.ts";
+import type { EndRequest, EndResult, PackedFacts } from "../core/shard/rpc.ts";
 import { mergedFacts } from "./facts-exchange.ts";
 import { callShard, isShardFailure, shardName, type ShardFailure, type ShardRef } from "./shard-call.ts";
 import { storeVerdicts, type ProcessParts, type StoredVerdicts } from "./store-verdicts.ts";
@@ -15,7 +15,9 @@ export async function endInput(
   const shards = Array.from({ length: parts.shardsOf(tenant) }, (_, index) => ({ tenant, index }));
   const facts = await factsOf(parts, shards);
   if (facts && isShardFailure(facts)) return facts;
-  const results = await Promise.all(shards.map((shard) => endShard(parts, shard, receivedAtMs, facts)));
+  const configuration = await parts.configurations.inForce(tenant);
+  const request = { receivedAtMs, facts, configuration };
+  const results = await Promise.all(shards.map((shard) => endShard(parts, shard, request)));
   const ended: EndResult[] = [];
   for (const result of results) {
     if (isShardFailure(result)) return result;
@@ -45,12 +47,11 @@ async function factsOf(
 async function endShard(
   parts: ProcessParts,
   shard: ShardRef,
-  receivedAtMs: number,
-  facts: PackedFacts | undefined,
+  request: Omit<EndRequest, "acknowledged">,
 ): Promise<EndResult | ShardFailure> {
   const name = shardName(shard);
   const acknowledged = parts.acknowledgements.take(name);
-  const result = await callShard(parts, () => parts.shardOf(shard).end({ receivedAtMs, acknowledged, facts }));
+  const result = await callShard(parts, () => parts.shardOf(shard).end({ ...request, acknowledged }));
   if (isShardFailure(result)) parts.acknowledgements.add(name, acknowledged);
   return result;
 }

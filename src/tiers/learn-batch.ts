@@ -1,3 +1,4 @@
+import type { Configuration } from "../core/detectors/configuration.ts";
 import { KnownRows } from "../core/flow/known-rows.ts";
 import type { Contacts } from "../core/flow/contacts.ts";
 import type { FlowBatch } from "../core/flow/flow-batch.ts";
@@ -46,7 +47,7 @@ export async function learnBatch(
   parts: ProcessParts,
   batch: NamedBatch,
 ): Promise<LearntBatch | ShardFailure | Conflict> {
-  const learning = new Learning(parts, batch);
+  const learning = new Learning(parts, batch, await parts.configurations.inForce(batch.tenant));
   let start = 0;
   let part = 0;
   do {
@@ -67,15 +68,17 @@ type Applied = Extract<ApplyResult, { status: "applied" | "duplicate" }>;
 class Learning {
   readonly #parts: ProcessParts;
   readonly #batch: NamedBatch;
+  readonly #configuration: Configuration;
   readonly #known: KnownRows;
   readonly #shards: number;
   readonly #applied: Applied[] = [];
   readonly #verdicts: LearntBatch["verdicts"] = [];
   #decidedAtMs = 0;
 
-  constructor(parts: ProcessParts, batch: NamedBatch) {
+  constructor(parts: ProcessParts, batch: NamedBatch, configuration: Configuration) {
     this.#parts = parts;
     this.#batch = batch;
+    this.#configuration = configuration;
     this.#known = new KnownRows(batch.flows);
     this.#shards = parts.shardsOf(batch.tenant);
   }
@@ -166,6 +169,7 @@ class Learning {
       allowanceMs: config.allowanceMs,
       receivedAtMs,
       acknowledged,
+      configuration: this.#configuration,
       ...facts.newsFor(shard),
     };
     const result = await callShard(this.#parts, () => shardOf(shard).apply({ ...request, sentAtMs: clock.nowMs() }));

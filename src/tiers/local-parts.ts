@@ -1,5 +1,6 @@
 import type { EntityShardRpc } from "../../durable-objects/shard-rpc.ts";
 import { consoleLog, readConfig, type Clock, type Config, type Log } from "../config.ts";
+import { unconfigured } from "../core/detectors/configuration.ts";
 import { detectors } from "../core/detectors/index.ts";
 import { MemoryStorage } from "../core/shard/memory-storage.ts";
 import type { ApplyRequest, ApplyResult, EndRequest, EndResult, PackedFacts, ShardGauges } from "../core/shard/rpc.ts";
@@ -8,6 +9,7 @@ import { severities, type Anomaly } from "../core/verdict.ts";
 import { keyring } from "../security/tenant-keys.ts";
 import type { AnomalyPage, AnomalyQuery, AnomalyStore, Position, StoredAnomaly } from "../storage/anomalies.ts";
 import { Acknowledgements } from "./acknowledgements.ts";
+import { namedConfiguration } from "./configurations.ts";
 import { FactsExchange } from "./facts-exchange.ts";
 import { Outbox, type OutboxParts } from "./outbox.ts";
 import { shardName, type ShardRef } from "./shard-call.ts";
@@ -39,8 +41,7 @@ export function localParts({ clock = new LocalClock(), log = consoleLog, ...opti
     const known = shards.get(shardName(ref));
     if (known) return known;
     const { tenant } = ref;
-    const { configVersion } = config.tenants.get(tenant)!;
-    const context = { tenant, idKey: keysOf(tenant).anomalyId, configVersion };
+    const context = { tenant, idKey: keysOf(tenant).anomalyId };
     const made = new LocalShard({ clock, log, context, anomalies });
     shards.set(shardName(ref), made);
     return made;
@@ -54,6 +55,7 @@ export function localParts({ clock = new LocalClock(), log = consoleLog, ...opti
     shardOf,
     acknowledgements: new Acknowledgements(),
     facts: new FactsExchange(),
+    configurations: { inForce: async (tenant) => namedConfiguration(config, tenant, unconfigured) },
     anomalies,
     waitUntil: () => {},
   };

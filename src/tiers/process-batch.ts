@@ -23,6 +23,8 @@ export interface IncomingBatch {
   format: Format | "auto";
   /** Columns of a text format without a header line. */
   fields?: readonly string[] | undefined;
+  /** Packets for each that the log counted, where it does not say so itself; 1 to 1,000,000. */
+  samplingRate?: number | undefined;
   idempotencyKey?: string | undefined;
   body: DecodedBody;
   receivedAtMs: number;
@@ -56,6 +58,8 @@ export type BatchFailure =
 export async function processBatch(parts: ProcessParts, incoming: IncomingBatch): Promise<BatchAnswer | BatchFailure> {
   const { principal, body, idempotencyKey, receivedAtMs } = incoming;
   const { tenant, kid } = principal;
+  // Asked for while the body arrives.
+  const configuration = parts.configurations.inForce(tenant);
   const read = await readRecords(incoming);
   if ("reason" in read) return read;
   const { batch: flows, counts, rejects } = read;
@@ -68,6 +72,7 @@ export async function processBatch(parts: ProcessParts, incoming: IncomingBatch)
     flows,
     receivedAtMs,
   };
+  await configuration;
   const result = await judgeBatch(parts, named, counts);
   spareBatches.giveBack(flows);
   if (!("reason" in result)) return { ...result, rejects: result.duplicate === counts.received ? [] : rejects };
@@ -111,13 +116,14 @@ type Read = { batch: FlowBatch; counts: Counts; rejects: readonly Reject[] };
 async function readRecords({
   format,
   fields,
+  samplingRate,
   body,
   receivedAtMs,
 }: IncomingBatch): Promise<Read | BodyFailure | UnknownFormat> {
   const batch = spareBatches.take();
   const options = fields ? { fields } : {};
   const latestEndMs = receivedAtMs + futureMsMax;
-  const reader = new RecordReader({ format, options, batch, recordsMax, latestEndMs });
+  const reader = new RecordReader({ format, options, batch, recordsMax, latestEndMs, samplingRate });
   for await (const chunk of body) {
     reader.push(chunk);
     if (reader.failure) break;

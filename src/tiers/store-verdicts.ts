@@ -3,6 +3,7 @@ import type { Verdict } from "../core/verdict.ts";
 import type { Clock, Config, Log } from "../config.ts";
 import type { TenantKeys } from "../security/tenant-keys.ts";
 import type { AnomalyStore } from "../storage/anomalies.ts";
+import type { ConfigurationsInForce } from "./configurations.ts";
 import type { FactsExchange } from "./facts-exchange.ts";
 import type { Acknowledgements } from "./acknowledgements.ts";
 import { anomalyOf } from "./anomaly.ts";
@@ -19,6 +20,7 @@ export interface ProcessParts {
   shardOf: ShardOf;
   acknowledgements: Acknowledgements;
   facts: FactsExchange;
+  configurations: ConfigurationsInForce;
   anomalies: AnomalyStore;
   /** Keeps the isolate alive until the promise settles. */
   waitUntil(promise: Promise<unknown>): void;
@@ -54,8 +56,7 @@ export async function storeVerdicts(
   const all = verdicts.flatMap((one) => one.verdicts);
   if (all.length === 0) return { anomalies: [], stored: true };
   const idKey = parts.keysOf(tenant).anomalyId;
-  const configVersion = parts.config.tenants.get(tenant)!.configVersion;
-  const context = { tenant, idKey, configVersion, decidedAtMs };
+  const context = { tenant, idKey, decidedAtMs };
   const anomalies = all.map(({ verdict, receivedAtMs }) => anomalyOf(verdict, { ...context, receivedAtMs }));
 
   const writing = parts.anomalies.upsert(tenant, anomalies).then(

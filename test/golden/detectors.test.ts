@@ -1,13 +1,16 @@
 import { describe, expect, it } from "vitest";
 import { detectors } from "../../src/core/detectors/index.ts";
 import type { Verdict } from "../../src/core/verdict.ts";
-import { sampleTrace, verdictsOf } from "../support/trace.ts";
+import { traceOf } from "../support/detector-traces.ts";
+import { verdictsOf } from "../support/trace.ts";
 
 /** A trace in, verdicts out. A change of these files is a change of verdicts: review it like code, raise `version`. */
 describe("golden verdicts", () => {
   for (const detector of detectors) {
     it(detector.id, async () => {
-      const verdicts = verdictsOf(sampleTrace(20), { detectors: [detector] }).filter(({ state }) => state === "final");
+      const verdicts = verdictsOf(traceOf(detector.id, 20), { detectors: [detector] }).filter(
+        ({ state }) => state === "final",
+      );
       const text = verdicts
         .map(readable)
         .sort((a, b) => (a < b ? -1 : 1))

@@ -1,6 +1,7 @@
 import { env } from "cloudflare:test";
 import type { EntityShardRpc } from "../../durable-objects/shard-rpc.ts";
 import { createApp } from "../../src/api/app.ts";
+import type { ApiDeps } from "../../src/api/deps.ts";
 import { readConfig, type Clock, type Log } from "../../src/config.ts";
 import type { ApplyRequest, ApplyResult, EndResult, PackedFacts, ShardGauges } from "../../src/core/shard/rpc.ts";
 import type { Anomaly, Verdict } from "../../src/core/verdict.ts";
@@ -8,9 +9,11 @@ import { MemoryStorage } from "../../src/core/shard/memory-storage.ts";
 import { Shard } from "../../src/core/shard/shard.ts";
 import { keyring } from "../../src/security/tenant-keys.ts";
 import { d1AnomalyStore } from "../../src/storage/d1-anomaly-store.ts";
+import type { ConfigurationStore } from "../../src/storage/configurations.ts";
+import { d1ConfigurationStore } from "../../src/storage/d1-configuration-store.ts";
 import { Acknowledgements } from "../../src/tiers/acknowledgements.ts";
+import { Configurations } from "../../src/tiers/configurations.ts";
 import { FactsExchange } from "../../src/tiers/facts-exchange.ts";
-import type { ProcessParts } from "../../src/tiers/store-verdicts.ts";
 
 /** 2026-11-22T17:00:00Z */
 export const hourMs = Date.UTC(2026, 10, 22, 17);
@@ -72,8 +75,13 @@ class FakeShard implements EntityShardRpc {
   }
 }
 
+/** Of an isolate that has just started. */
+export function configurationsOf(of: ConfigurationStore = d1ConfigurationStore({ db: env.DB, clock })): Configurations {
+  return new Configurations({ config, clock, log: () => {}, store: of, waitUntil: () => {} });
+}
+
 /** An app over the real D1 and a fake shard. */
-export function testApp(more: Partial<ProcessParts> = {}) {
+export function testApp(more: Partial<ApiDeps> = {}) {
   const shard = new FakeShard();
   const events: Parameters<Log>[0][] = [];
   const pending: Promise<unknown>[] = [];
@@ -86,6 +94,7 @@ export function testApp(more: Partial<ProcessParts> = {}) {
     shardOf: () => shard,
     acknowledgements: new Acknowledgements(),
     facts: new FactsExchange(),
+    configurations: configurationsOf(),
     anomalies: store,
     waitUntil: (promise) => void pending.push(promise),
     ...more,
@@ -100,6 +109,7 @@ export function verdict(more: Partial<Verdict> = {}): Verdict {
   return {
     threat: "port_scan",
     detectorVersion: 1,
+    configVersion: "5b2e81c09d41f3a7",
     entity: "10.0.0.5",
     window: { startMs: hourMs - 3_600_000, endMs: hourMs },
     score: 0.97,
@@ -123,7 +133,6 @@ export function anomaly(n: number, more: Partial<Anomaly> = {}): Anomaly {
     ...verdict(),
     id: n.toString(16).padStart(32, "0"),
     tenant: "acme",
-    configVersion: "5b2e81c09d41f3a7",
     receivedAtMs: hourMs - 20,
     decidedAtMs: hourMs - 10,
     tiers: [{ tier: 1, ran: true, reason: null }],

@@ -44,6 +44,32 @@ describe("POST /v1/ingest/{format}", () => {
     expect(other).toMatchObject({ accepted: 5, duplicate: 0 });
   });
 
+  it("scales by the sampling rate that the shipper gives", async () => {
+    const rates = async (query: string, headers: Record<string, string> = {}) => {
+      const { post, shard } = testApp();
+      await answerOf(await post(`${path}${query}`, vpcLines(3), headers));
+      const { pairs } = unpackContacts(shard.calls[0].contacts);
+      return [...pairs.samplingRate.subarray(0, pairs.length), pairs.sourceBytes[0]];
+    };
+    expect(await rates("")).toEqual([1, 1, 1, 40]);
+    expect(await rates("?sampling_rate=512")).toEqual([512, 512, 512, 512 * 40]);
+    expect(await rates("", { "Weir-Sampling-Rate": "8" })).toEqual([8, 8, 8, 8 * 40]);
+    expect(await rates("?sampling_rate=1000000", { "Weir-Sampling-Rate": "8" })).toContain(1_000_000);
+  });
+
+  it.each(["0", "1000001", "-4", "1e3", "1.5", "all", ""])("refuses the sampling rate %j", async (rate) => {
+    const { post, shard } = testApp();
+    const detail = "must be a whole number from 1 to 1000000";
+    for (const [response, name] of [
+      [await post(`${path}?sampling_rate=${rate}`, vpcLines(1)), { parameter: "sampling_rate" }],
+      [await post(path, vpcLines(1), { "Weir-Sampling-Rate": rate }), { header: "Weir-Sampling-Rate" }],
+    ] as const) {
+      expect(response.status).toBe(400);
+      expect(await problemOf(response)).toMatchObject({ errors: [{ ...name, detail }] });
+    }
+    expect(shard.calls).toHaveLength(0);
+  });
+
   it("takes late records out of the accepted ones", async () => {
     const { post, shard } = testApp();
     shard.late = 2;

@@ -41,7 +41,7 @@ describe("GET /openapi.json", async () => {
     expect(parametersOf(list)).toEqual(names.map((name) => `query ${name}`));
     expect(list.responses[200].content!["application/json"].schema!.properties).toHaveProperty("anomalies");
     const ingest = paths["/v1/ingest/{format}"].post;
-    expect(parametersOf(ingest)).toEqual(["query fields", "path format"]);
+    expect(parametersOf(ingest)).toEqual(["query fields", "query sampling_rate", "path format"]);
     expect(ingest.responses[200].content!["application/json"].schema!.properties).toHaveProperty("duplicate");
     expect(Object.keys(ingest.responses)).toEqual(["200", "400", "401", "403", "413", "415", "422", "503"]);
     expect(ingest.responses[400].content).toHaveProperty(["application/problem+json"]);

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { env, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { expect, it } from "vitest";
 import { readConfig } from "../../src/config.ts";
+import { unconfigured } from "../../src/core/detectors/configuration.ts";
 import { detectors } from "../../src/core/detectors/index.ts";
 import { packContacts } from "../../src/core/flow/pack-contacts.ts";
 import { keyring } from "../../src/security/tenant-keys.ts";
@@ -51,6 +52,7 @@ class RealRun {
       shardOf: (shard) => this.#object(shard),
       acknowledgements: new Acknowledgements(),
       facts: new FactsExchange(),
+      configurations: { inForce: async () => unconfigured },
       anomalies: d1AnomalyStore({ db: env.DB, sealOf: (tenant) => keysOf(tenant).seal, clock }),
       waitUntil: () => {},
     };

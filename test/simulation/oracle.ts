@@ -4,6 +4,7 @@ import {
   type SlotContacts,
   type SlotDetector,
 } from "../../src/core/detectors/detector.ts";
+import { explained } from "../../src/core/detectors/explain.ts";
 import { settingsOf } from "../../src/core/detectors/thresholds.ts";
 import { parseAddress } from "../../src/core/flow/address.ts";
 import { bucketMs, type Contacts } from "../../src/core/flow/contacts.ts";
@@ -15,7 +16,7 @@ import { homePrefixOf, neighbourhoodOf } from "../../src/core/flow/prefixes.ts";
 import type { ApplyRequest } from "../../src/core/shard/rpc.ts";
 import { NetworkFacts } from "../../src/core/slots/network-facts.ts";
 import { SlotSet } from "../../src/core/slots/slot-set.ts";
-import type { SlotBounds } from "../../src/core/slots/slot.ts";
+import { atMostLow, type SlotBounds } from "../../src/core/slots/slot.ts";
 import { Slots, slotsOf } from "../../src/core/slots/slots.ts";
 import type { Finding } from "../../src/core/verdict.ts";
 import { contactsOf, type TraceFlow } from "../support/trace.ts";
@@ -105,10 +106,16 @@ export class Oracle {
     const facts = new NetworkFacts();
     const learnt = [...this.#slots].map(([slot, { flows }]) => ({ slot, detectors: this.#learnt(slot, flows) }));
     for (const { slot, detectors } of learnt) for (const one of detectors) one.tell?.(facts.ofSlot(slot), true);
-    const opinions = learnt.flatMap(({ detectors }) =>
-      detectors.flatMap((one) => one.findings(Number.POSITIVE_INFINITY, facts)),
+    return learnt.flatMap(({ detectors }) => detectors.flatMap((one, i) => this.#said(i, one, facts)));
+  }
+
+  /** What a detector says at last, as it is published. */
+  #said(i: number, detector: SlotDetector, facts: NetworkFacts): Finding[] {
+    const { thresholds, isExperimental } = this.#parts.detectors[i];
+    const final = detector.findings(Number.POSITIVE_INFINITY, facts).filter((opinion) => opinion.final);
+    return final.map(({ finding, judge }) =>
+      explained(isExperimental ? atMostLow(finding) : finding, settingsOf(thresholds), thresholds, judge),
     );
-    return opinions.filter(({ final }) => final).map(({ finding }) => finding);
   }
 
   /** The same from the real slots, which have caps, record by record: where caps bite, they decide. */

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { readConfig } from "../../src/config.ts";
+import { unconfigured } from "../../src/core/detectors/configuration.ts";
 import { detectors } from "../../src/core/detectors/index.ts";
 import type { Detector } from "../../src/core/detectors/detector.ts";
 import type { Threshold } from "../../src/core/detectors/thresholds.ts";
@@ -304,6 +305,7 @@ class Simulation {
       shardOf: ({ tenant, index }) => this.#object(tenant, index),
       acknowledgements: new Acknowledgements(),
       facts: new FactsExchange(),
+      configurations: { inForce: async () => unconfigured },
       anomalies: this.#store,
       waitUntil: () => {},
     };
@@ -317,7 +319,6 @@ class Simulation {
   }
 
   #newObject(tenant: string, name: string): SimulatedObject {
-    const configVersion = this.#config.tenants.get(tenant)!.configVersion;
     return new SimulatedObject({
       world: this.#world,
       plan: this.#plan,
@@ -327,7 +328,7 @@ class Simulation {
       outbox: {
         clock: this.#world.clock,
         log: () => {},
-        context: { tenant, idKey: this.#keysOf(tenant).anomalyId, configVersion },
+        context: { tenant, idKey: this.#keysOf(tenant).anomalyId },
         anomalies: this.#store,
       },
       onApplied: (request) => this.#oracles.get(tenant)!.applied(request),

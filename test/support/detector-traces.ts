@@ -2,7 +2,7 @@ import type { Threat } from "../../src/core/verdict.ts";
 import { endOf, sampleTrace, traceStartMs, type TraceFlow } from "./trace.ts";
 
 /** What `test/golden/<id>.trace.ts` exports. */
-export interface DetectorTrace {
+interface DetectorTrace {
   /** What the detector finds, from `traceStartMs` on, in any order; by seed, and of a few thousand flows at most. */
   trace(seed: number): TraceFlow[];
   /** What one of thousands of invented sources would do to fill the detector's memory; one request unless told. */

@@ -1,6 +1,12 @@
-import type { NetworkFacts } from "../slots/network-facts.ts";
-import { EntityWindows, type EntityState, type Entry, type StateCodec } from "../slots/entity-windows.ts";
-import { EntityMemory, type MemoryCodec } from "../slots/entity-memory.ts";
+import type { FactsOfSlot, NetworkFacts } from "../slots/network-facts.ts";
+import {
+  EntityWindows,
+  type EntityState,
+  type Entry,
+  type Remembered,
+  type StateCodec,
+} from "../slots/entity-windows.ts";
+import { EntityMemory, type Memory, type MemoryCodec } from "../slots/entity-memory.ts";
 import type { StateReader } from "../slots/state-bytes.ts";
 import type { AddressWords, Finding } from "../verdict.ts";
 import { nothingEvicted, type Opinion, type SlotContacts, type SlotDetector } from "./detector.ts";
@@ -24,6 +30,10 @@ export interface Windowed<S extends EntityState, M, Settings extends object> {
   remember?(entry: Entry<S>, memory: M, isAlarm: boolean): void;
   /** Whether an entity is worth a memory; all are unless told. */
   isRemembered?(entry: Entry<S>): boolean;
+  /** Tells what a window shows of the network as a whole: one that has closed, or an open one that is not small. */
+  tell?(entry: Entry<S>, facts: FactsOfSlot): void;
+  /** Whether its entities are those of the tenant's own hosts that call somebody outside: their number is told. */
+  isOfCallers?: true;
 }
 
 /** What a judgement may rest on beside the window itself. */
@@ -35,6 +45,9 @@ export interface Known<M> {
 
 /** Days without news after which an entity's memory is forgotten, unless a detector says otherwise. */
 const forgetAfterMs = 30 * 86_400_000;
+
+/** Growth from which a number of hosts is told anew: each change of the facts is a row. */
+const toldAnewFrom = 1.2;
 
 const noMemory: MemoryCodec<undefined> = {
   create: () => undefined,
@@ -57,6 +70,10 @@ export function windowed<S extends EntityState, M, Settings extends object>(
     memories.load(saved);
   }
   let settings = initial;
+  /** Closed, and not told of. */
+  let untold: readonly Entry<S>[] = [];
+  /** By window: hosts that it was last told to have. */
+  const toldHosts = new Map<number, number>();
   const knownWith = (facts?: NetworkFacts): Known<M> => ({ memoryOf: (address) => memories.get(address), facts });
   return {
     learn(contacts) {
@@ -82,10 +99,23 @@ export function windowed<S extends EntityState, M, Settings extends object>(
         memories.learn(entry.address, endMs, (memory) => kind.remember!(entry, memory, found));
       }
       if (closed.length > 0) memories.expire(closedMs);
+      if (kind.tell) untold = [...untold, ...closed];
       return opinions;
     },
     configure(other) {
       settings = other as Settings;
+    },
+    tell(facts, everything) {
+      const open = everything && kind.tell ? windows.remembered().flatMap(({ entry }) => entry ?? []) : [];
+      for (const entry of [...untold, ...open]) kind.tell!(entry, facts);
+      untold = [];
+      if (!kind.isOfCallers) return;
+      for (const [windowStartMs, hosts] of windows.sizes()) {
+        if (!everything && hosts <= toldAnewFrom * (toldHosts.get(windowStartMs) ?? 0)) continue;
+        toldHosts.set(windowStartMs, hosts);
+        facts.addHosts(hosts, windowStartMs);
+      }
+      for (const windowStartMs of toldHosts.keys()) if (!windows.has(windowStartMs)) toldHosts.delete(windowStartMs);
     },
     save(writer) {
       windows.save(writer);
@@ -103,13 +133,15 @@ export function windowed<S extends EntityState, M, Settings extends object>(
         return dropped === 0 ? nothingEvicted : { entities: dropped, alarmed: [] };
       }
       const known = knownWith();
+      // A memory goes with what is judged by it.
+      const entriesOf = (one: Remembered<S> | Memory<M>) =>
+        ("entry" in one ? [one] : windows.within(one.address, -Infinity, Infinity)).flatMap(({ entry }) => entry ?? []);
       const open = windows
         .remembered()
         .map((one) => ({ ...one, interest: one.entry ? kind.interest(one.entry.state) : 0 }));
       const remembered = memories.remembered();
       const { forgotten, alarmed } = chooseForgotten([...open, ...remembered], { bytesMax, hardBytesMax }, (one) => {
-        const finding = "entry" in one && one.entry ? kind.judge(one.entry, settings, known) : undefined;
-        return finding ? [finding] : [];
+        return entriesOf(one).flatMap((entry) => kind.judge(entry, settings, known) ?? []);
       });
       windows.forget(forgotten.filter((one) => "entry" in one));
       memories.forget(forgotten.filter((one) => "memory" in one));

@@ -83,6 +83,9 @@ export interface TargetContacts {
   /** What reached the target in the last minute of each record's life. */
   minuteBytes: Float64Array<ArrayBuffer>;
   minutePackets: Float64Array<ArrayBuffer>;
+  /** A 64-bit set of all sources, as of a prefix. */
+  sourcesLow: Uint32Array<ArrayBuffer>;
+  sourcesHigh: Uint32Array<ArrayBuffer>;
   /** The `sourcesKept` sources of lowest keyed hash: `sourceCount[i]` address indexes from `sourcesAt[i]` on. */
   sourcesAt: Uint32Array<ArrayBuffer>;
   sourceCount: Uint8Array<ArrayBuffer>;
@@ -106,7 +109,7 @@ export interface PrefixContacts {
   minuteBytes: Float64Array<ArrayBuffer>;
   minutePackets: Float64Array<ArrayBuffer>;
   samplingRate: Uint32Array<ArrayBuffer>;
-  /** 64-bit sets of the targets and of the sources, by keyed hash mod 64. */
+  /** 64-bit sets of the targets and of the sources, by keyed hash without its low byte, mod 64: neighbours share that. */
   targetsLow: Uint32Array<ArrayBuffer>;
   targetsHigh: Uint32Array<ArrayBuffer>;
   sourcesLow: Uint32Array<ArrayBuffer>;

@@ -19,7 +19,11 @@ export function foldTargets(pairs: PairContacts, periods: Uint32Array, entities:
     targets.samplingRate[contact] = Math.max(targets.samplingRate[contact], pairs.samplingRate[i]);
     targets.minuteBytes[contact] += pairs.minuteSourceBytes[i];
     targets.minutePackets[contact] += pairs.minuteSourcePackets[i];
-    if (pairs.requests[i] > 0) contactOfPair[i] = contact + 1;
+    if (pairs.requests[i] === 0) continue;
+    contactOfPair[i] = contact + 1;
+    const bit = entities.hash[pairs.source[i]] >>> 8;
+    if (bit & 32) targets.sourcesHigh[contact] |= 1 << (bit & 31);
+    else targets.sourcesLow[contact] |= 1 << (bit & 31);
   }
   gatherSources(targets, pairs, contactOfPair, entities.hash);
   return targets;
@@ -115,6 +119,8 @@ function emptyTargets(n: number): TargetContacts {
     samplingRate: new Uint32Array(n),
     minuteBytes: new Float64Array(n),
     minutePackets: new Float64Array(n),
+    sourcesLow: new Uint32Array(n),
+    sourcesHigh: new Uint32Array(n),
     sourcesAt: new Uint32Array(n),
     sourceCount: new Uint8Array(n),
     sources: new Uint32Array(0),

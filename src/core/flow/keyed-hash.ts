@@ -63,4 +63,4 @@ export function slotOf(addressHash: number): number {
 }
 
 /** Where a record concerns no slot. */
-export const noSlot = slotCount;
+export const noSlot = 256;

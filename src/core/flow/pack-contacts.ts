@@ -48,7 +48,7 @@ const layout: readonly Placed[] = [
   ...columns("pairs", Uint32Array, "pairs", ["answered", "failed", "sourcePortsLow", "sourcePortsHigh"]),
   ...columns("pairs", Uint32Array, "pairs", ["samplingRate"]),
   ...columns("targets", Uint32Array, "targets", ["target", "bucket", "period", "requests", "answered", "failed"]),
-  ...columns("targets", Uint32Array, "targets", ["externalAnswered", "samplingRate"]),
+  ...columns("targets", Uint32Array, "targets", ["externalAnswered", "samplingRate", "sourcesLow", "sourcesHigh"]),
   ...columns("targets", Uint32Array, "sources", ["sources"]),
   ...columns("prefixes", Uint32Array, "prefixes", ["prefix", "bucket", "period", "requests", "answered", "failed"]),
   ...columns("prefixes", Uint32Array, "prefixes", ["samplingRate", "targetsLow", "targetsHigh"]),
@@ -87,9 +87,11 @@ export function packContacts(contacts: Contacts): PackedContacts {
     sessions: sessions.length,
     records: records.length,
   };
-  const moved = { ...startsOf(pairs, lengths.starts), sources: sourcesOf(targets, lengths.sources) };
+  const { startMs, startBytes } = startsOf(pairs, lengths.starts);
+  const sources = sourcesOf(targets, lengths.sources);
+  const moved = { ...contacts, pairs: { ...pairs, startMs, startBytes }, targets: { ...targets, sources } };
   const used = layout.map(({ group, name, count, width }) => {
-    const column = name in moved ? moved[name as keyof typeof moved] : columnOf(contacts, group, name);
+    const column = columnOf(moved, group, name);
     return column.subarray(0, width * lengths[count]);
   });
   const ranges = used.map(rangeOf);

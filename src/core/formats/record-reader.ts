@@ -45,6 +45,8 @@ export interface RecordReaderOptions {
   lineBytesMax?: number;
   /** A record that ends later is rejected: its clock, or its unit, is wrong. */
   latestEndMs: number;
+  /** Packets for each that the log counted, 1 to 2^32 − 1, unless a record says more. Default: 1. */
+  samplingRate?: number | undefined;
 }
 
 /** Reads one decoded body, in chunks of any cut, into a batch. */
@@ -57,6 +59,7 @@ export class RecordReader implements RecordSink {
   readonly #recordsMax: number;
   readonly #lineBytesMax: number;
   readonly #latestEndMs: number;
+  readonly #samplingRate: number;
   readonly #balance: Balance = { received: 0, accepted: 0, skipped: 0, rejected: 0, rejects: [] };
   readonly #headBytes: number;
   #head: Uint8Array = new Uint8Array(0);
@@ -64,13 +67,14 @@ export class RecordReader implements RecordSink {
   #parser: RecordParser | undefined;
   #isOver = false;
 
-  constructor({ format, options, batch, recordsMax, lineBytesMax, latestEndMs }: RecordReaderOptions) {
+  constructor({ format, options, batch, recordsMax, lineBytesMax, latestEndMs, samplingRate }: RecordReaderOptions) {
     this.format = format === "auto" ? undefined : format;
     this.#options = options ?? {};
     this.#batch = batch;
     this.#recordsMax = recordsMax;
     this.#lineBytesMax = lineBytesMax ?? LINE_BYTES_MAX;
     this.#latestEndMs = latestEndMs;
+    this.#samplingRate = samplingRate ?? 1;
     this.#headBytes = format === "auto" ? HEAD_BYTES : BOM_BYTES;
   }
 
@@ -144,6 +148,7 @@ export class RecordReader implements RecordSink {
       batch.length = row;
       return false;
     }
+    if (batch.samplingRate[row] < this.#samplingRate) batch.samplingRate[row] = this.#samplingRate;
     this.#balance.accepted++;
     return true;
   }

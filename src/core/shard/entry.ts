@@ -1,3 +1,4 @@
+import type { Configuration } from "../detectors/configuration.ts";
 import { StateReader, StateWriter } from "../slots/state-bytes.ts";
 import type { Acknowledgement } from "../slots/slot.ts";
 
@@ -12,11 +13,16 @@ interface Common {
   detectors: { readonly [id: string]: number };
 }
 
+interface Configured {
+  /** What came with it; its slots judge by it unless they know a newer one. */
+  configuration?: Configuration | undefined;
+}
+
 export type EntryHead =
   /** Learnt a batch; the payload is its packed contacts. */
-  | (Common & { kind: "batch"; key: string; digest: string; slots: number[]; allowanceBuckets: number })
+  | (Common & Configured & { kind: "batch"; key: string; digest: string; slots: number[]; allowanceBuckets: number })
   /** The input was declared ended. */
-  | (Common & { kind: "end" })
+  | (Common & Configured & { kind: "end" })
   /** Grew too fast for its slots to wait until they settle: those over their bound forgot at once. */
   | (Common & { kind: "forget" })
   /** Was restored: what it says from here on outranks what may have been stored. */

@@ -8,7 +8,7 @@ import { blobBytesMax } from "./storage.ts";
  * The number rises with each text of a kind, and its parts share it. The checksum covers everything behind it.
  */
 const headBytes = 32;
-const version = 1;
+const version = 2;
 const magic = 0x4d_52_46_57;
 
 export interface Text {

@@ -1,3 +1,4 @@
+import type { Configuration } from "../detectors/configuration.ts";
 import type { PackedContacts } from "../flow/pack-contacts.ts";
 import type { KnownRecord } from "../slots/slots.ts";
 import type { Acknowledgement, PendingVerdict } from "../slots/slot.ts";
@@ -23,6 +24,8 @@ export interface ApplyRequest {
   acknowledged: readonly Acknowledgement[];
   /** What the tenant's other shards know of the network, where that is news. */
   facts?: PackedFacts | undefined;
+  /** In force for the tenant; without it, slots go on by what they have. */
+  configuration?: Configuration | undefined;
 }
 
 export type ApplyResult =
@@ -54,6 +57,8 @@ export interface EndRequest {
   acknowledged: readonly Acknowledgement[];
   /** What all of the tenant's shards know of the network, open windows included. */
   facts?: PackedFacts | undefined;
+  /** As with `apply`. */
+  configuration?: Configuration | undefined;
 }
 
 export interface EndResult {

@@ -94,10 +94,10 @@ export class Shard {
     const known = this.#slots.known(contacts.records, wanted);
     if (known.length > 0) return { status: "known_records", records: known };
 
-    const { receivedAtMs, acknowledged } = request;
+    const { receivedAtMs, acknowledged, configuration } = request;
     const buckets = allowanceBuckets(request.allowanceMs);
     const done = this.#do(
-      { kind: "batch", key, digest, slots: [...wanted.words], allowanceBuckets: buckets, receivedAtMs },
+      { kind: "batch", key, digest, slots: [...wanted.words], allowanceBuckets: buckets, receivedAtMs, configuration },
       new Uint8Array(request.contacts),
       acknowledged,
       { contacts, facts: request.facts },
@@ -115,8 +115,8 @@ export class Shard {
   }
 
   /** The input has ended: closes every window. */
-  end({ receivedAtMs, acknowledged, facts }: EndRequest): PendingVerdict[] {
-    return this.#do({ kind: "end", receivedAtMs }, nothing, acknowledged, { facts }).verdicts;
+  end({ receivedAtMs, acknowledged, facts, configuration }: EndRequest): PendingVerdict[] {
+    return this.#do({ kind: "end", receivedAtMs, configuration }, nothing, acknowledged, { facts }).verdicts;
   }
 
   /** What its slots know of the network as a whole; that of open windows only if `everything` is asked for. */
@@ -205,6 +205,7 @@ export class Shard {
         const open = this.#owned().filter(({ index }) => isWanted(index));
         for (const slot of open) {
           this.#snapshots.touch(slot.index, sequence);
+          slot.configure(entry.configuration);
           slot.tell(this.#slots.facts);
         }
         const end = (slot: Slot) =>
@@ -244,8 +245,8 @@ export class Shard {
       wanted.add(slot);
       this.#snapshots.touch(slot, sequence);
     }
-    const { key, digest, receivedAtMs, allowanceBuckets: buckets } = entry;
-    const done = this.#slots.learn(contacts, { wanted, allowanceBuckets: buckets, receivedAtMs });
+    const { key, digest, receivedAtMs, allowanceBuckets: buckets, configuration } = entry;
+    const done = this.#slots.learn(contacts, { wanted, allowanceBuckets: buckets, receivedAtMs, configuration });
     if (sequence > this.#keys.covered) {
       this.#ledger.add({ key, digest, receivedAtMs, slots, late: done.late });
       this.#keys.touch(sequence);

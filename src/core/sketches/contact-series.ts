@@ -1,22 +1,17 @@
-import { bucketMs, type PairContacts } from "../flow/contacts.ts";
+import type { PairContacts } from "../flow/contacts.ts";
 import type { StateReader, StateWriter } from "../slots/state-bytes.ts";
 import { bitCount } from "./bit-count.ts";
 import { StartRing } from "./start-ring.ts";
 
-/** Ten-minute bins of a day, one bit each, 24 in a number. */
-const binMs = 600_000;
-const binsPerWord = 24;
-const binWords = 6;
-
 /** In V8's heap, in bytes, without the ring. Measured. */
-const seriesBytes = 250;
+const seriesBytes = 210;
 
 /**
  * What a source did towards one service of one target in a day: sums, the latest starts, and when it was active.
  *
- * State is a commutative monoid: sums, unions, and the ring's own canonical form.
+ * State is a commutative monoid: sums, unions, maxima, and the ring's own canonical form.
  *
- * Bounds: 20 numbers and a `StartRing`.
+ * Bounds: 9 numbers and a `StartRing`.
  */
 export class ContactSeries {
   requests = 0;
@@ -24,11 +19,14 @@ export class ContactSeries {
   sourceBytes = 0;
   targetBytes = 0;
   sourcePackets = 0;
-  ring = new StartRing();
+  /** Sum of the records' lives. */
+  durationMs = 0;
+  /** Greatest, 1 where every packet was seen. */
+  samplingRate = 1;
   /** A 64-bit set of source ports, in two words. */
-  #portsLow = 0;
-  #portsHigh = 0;
-  #bins: number[] = Array<number>(binWords).fill(0);
+  portsLow = 0;
+  portsHigh = 0;
+  ring = new StartRing();
 
   add(pairs: PairContacts, i: number, dayStartMs: number): void {
     this.requests += pairs.requests[i];
@@ -36,36 +34,36 @@ export class ContactSeries {
     this.sourceBytes += pairs.sourceBytes[i];
     this.targetBytes += pairs.targetBytes[i];
     this.sourcePackets += pairs.sourcePackets[i];
-    this.#portsLow |= pairs.sourcePortsLow[i];
-    this.#portsHigh |= pairs.sourcePortsHigh[i];
-    if (pairs.requests[i] === 0) return;
-    const bin = Math.floor((pairs.bucket[i] * bucketMs - dayStartMs) / binMs);
-    this.#bins[Math.floor(bin / binsPerWord)] |= 1 << (bin % binsPerWord);
-    this.ring.add(pairs, i, dayStartMs);
+    this.durationMs += pairs.durationMs[i];
+    if (pairs.samplingRate[i] > this.samplingRate) this.samplingRate = pairs.samplingRate[i];
+    this.portsLow |= pairs.sourcePortsLow[i];
+    this.portsHigh |= pairs.sourcePortsHigh[i];
+    if (pairs.requests[i] > 0) this.ring.add(pairs, i, dayStartMs);
+  }
+
+  /** Adds what another one has, its ring untrimmed: for a look at several together. */
+  merge(other: ContactSeries): void {
+    this.requests += other.requests;
+    this.failed += other.failed;
+    this.sourceBytes += other.sourceBytes;
+    this.targetBytes += other.targetBytes;
+    this.sourcePackets += other.sourcePackets;
+    this.durationMs += other.durationMs;
+    this.samplingRate = Math.max(this.samplingRate, other.samplingRate);
+    this.portsLow |= other.portsLow;
+    this.portsHigh |= other.portsHigh;
+    const { ring } = other;
+    for (let i = 0; i < ring.size; i++) this.ring.insert(ring.bucketAt(i), ring.timeAt(i), ring.bytesAt(i));
   }
 
   /** Source ports seen, modulo 64: few for many requests are records of one connection. */
   get sourcePorts(): number {
-    return bitCount(this.#portsLow) + bitCount(this.#portsHigh);
+    return bitCount(this.portsLow) + bitCount(this.portsHigh);
   }
 
   /** Share of the requests that came to nothing, 0 to 1. */
   get unansweredShare(): number {
     return Math.min(1, this.failed / this.requests);
-  }
-
-  /** How many ten-minute bins had requests, and how many of them in a row at most. */
-  activity(): { active: number; longestRun: number } {
-    let active = 0;
-    let run = 0;
-    let longestRun = 0;
-    for (let bin = 0; bin < binsPerWord * binWords; bin++) {
-      const isActive = (this.#bins[Math.floor(bin / binsPerWord)] & (1 << (bin % binsPerWord))) !== 0;
-      run = isActive ? run + 1 : 0;
-      if (isActive) active++;
-      if (run > longestRun) longestRun = run;
-    }
-    return { active, longestRun };
   }
 
   /** Memory, in bytes. */
@@ -74,16 +72,22 @@ export class ContactSeries {
   }
 
   save(writer: StateWriter): void {
-    const { requests, failed, sourceBytes, targetBytes, sourcePackets } = this;
-    writer.numbers([requests, failed, sourceBytes, targetBytes, sourcePackets]);
-    writer.words([this.#portsLow, this.#portsHigh, ...this.#bins]);
+    const { requests, failed, sourceBytes, targetBytes, sourcePackets, durationMs } = this;
+    writer.numbers([requests, failed, sourceBytes, targetBytes, sourcePackets, durationMs]);
+    writer.words([this.samplingRate, this.portsLow, this.portsHigh]);
     this.ring.save(writer);
   }
 
   static load(reader: StateReader): ContactSeries {
     const series = new ContactSeries();
-    [series.requests, series.failed, series.sourceBytes, series.targetBytes, series.sourcePackets] = reader.numbers();
-    [series.#portsLow, series.#portsHigh, ...series.#bins] = reader.words();
+    const sums = reader.numbers();
+    [series.requests, series.failed, series.sourceBytes, series.targetBytes, series.sourcePackets, series.durationMs] =
+      sums;
+    const [samplingRate, low, high] = reader.words();
+    series.samplingRate = samplingRate;
+    // As signed words, which is what unions make.
+    series.portsLow = low | 0;
+    series.portsHigh = high | 0;
     series.ring = StartRing.load(reader);
     return series;
   }

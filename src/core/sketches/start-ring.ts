@@ -1,122 +1,217 @@
-import { isBefore, startsMax, type PairContacts } from "../flow/contacts.ts";
+import { bucketMs, startsMax, type PairContacts } from "../flow/contacts.ts";
 import type { StateReader, StateWriter } from "../slots/state-bytes.ts";
 
-/** Per start: bucket, start in ms relative to the window, bytes sent. */
-const stride = 3;
-
-/** What 32 bits hold: flows of up to 24 days, requests of up to 4 GiB. Beyond, they count as these. */
-const earliestMs = -(2 ** 31);
+/** Per start: its bucket and its time as one number, so that their order is that of numbers; and the bytes sent. */
+const stride = 2;
+/** The time of a start is less than ±24 days from the window: 32 bits. The bucket counts from the window, above them. */
+const timeSpan = 2 ** 32;
+const timeZero = 2 ** 31;
 const bytesMax = 2 ** 32 - 1;
 
 /** Starts kept per pair: the latest ones, by whole 10-second buckets. */
 export const startsKept = 64;
 
-/** In V8's heap, in bytes: of a ring, and of a start with the slack that a growing array has. Measured. */
+/** Ten-minute bins of a day, 24 in a number. */
+const binBuckets = 600_000 / bucketMs;
+const binsPerWord = 24;
+const binWords = 6;
+
+/** Dropped starts that stand before the others, until they are worth a move. */
+const staleMax = 16;
+
+/** In V8's heap, in bytes: of a ring, of a start with the slack that a growing array has; of bins, and of the slack
+ * that is left when starts were dropped. Measured. */
 const ringBytes = 150;
-const startBytes = 32;
+const startBytes = 19;
+const binsBytes = 450;
 
 /**
- * The latest starts of a pair within one window, for timing and size regularity.
+ * The latest starts of a pair within one window, for timing and size regularity; and the ten-minute bins of the day that
+ * had any, for what the latest ones no longer tell.
  *
  * State is canonical: per bucket the `startsMax` earliest starts; of the buckets, the latest whole ones that fit into
  * `startsKept`. A bucket once dropped stays dropped, since what pushed it out only grows; `#floor` remembers it.
  *
- * Bounds: three numbers per start; 768 bytes saved, twice that in memory, when full.
+ * Bounds: two numbers per start, six for the bins; 800 bytes saved, twice that in memory, when full.
  */
 export class StartRing {
   size = 0;
-  /** Greatest bucket that was dropped, −1 while none was. */
+  /** Greatest bucket that was dropped, counted from the window; −1 while none was. */
   #floor = -1;
-  /** Sorted by (bucket, start, bytes). */
+  /** Sorted, from `#from` on; what lies before was dropped. */
   #entries: number[] = [];
+  #from = 0;
+  /** Bins of what was dropped. */
+  #dropped: number[] | undefined;
 
   /** Merges the starts of one contact. */
   add(pairs: PairContacts, i: number, windowStartMs: number): void {
-    const bucket = pairs.bucket[i];
-    if (bucket <= this.#floor) return;
+    const bucket = pairs.bucket[i] - windowStartMs / bucketMs;
+    if (bucket <= this.#floor) return this.#drop(bucket);
     const from = pairs.startsAt[i];
     for (let s = from; s < from + pairs.startCount[i]; s++) {
-      this.#insert(
-        bucket,
-        Math.max(earliestMs, pairs.startMs[s] - windowStartMs),
-        Math.min(bytesMax, pairs.startBytes[s]),
-      );
+      this.insert(bucket, pairs.startMs[s] - windowStartMs, pairs.startBytes[s]);
     }
     this.#trim();
   }
 
-  /** Of the latest start; −1 while there is none. */
+  /** A start of a bucket above the floor, its time relative to the window. What comes in by it is not trimmed. */
+  insert(bucket: number, atMs: number, sentBytes: number): void {
+    const time = bucket * timeSpan + Math.min(timeSpan - 1, Math.max(0, atMs + timeZero));
+    const bytes = Math.min(bytesMax, sentBytes);
+    const entries = this.#entries;
+    const from = this.#from;
+    const end = from + this.size * stride;
+    let at = end;
+    while (at > from && isAfter(entries[at - stride], entries[at - stride + 1], time, bytes)) at -= stride;
+    const first = this.#firstOf(bucket, at);
+    if (at - first === startsMax * stride) return;
+    this.size++;
+    for (let e = end + stride - 1; e >= at + stride; e--) entries[e] = entries[e - stride];
+    entries[at] = time;
+    entries[at + 1] = bytes;
+    this.#dropNinth(bucket, first + startsMax * stride);
+  }
+
+  /** Of the latest start, counted from the window; −1 while there is none. */
   get latestBucket(): number {
-    return this.size === 0 ? -1 : this.#entries[(this.size - 1) * stride];
+    return this.size === 0 ? -1 : this.bucketAt(this.size - 1);
+  }
+
+  bucketAt(i: number): number {
+    return bucketOf(this.#entries[this.#from + i * stride]);
+  }
+
+  /** Relative to the window, in ms. */
+  timeAt(i: number): number {
+    const time = this.#entries[this.#from + i * stride];
+    return time - bucketOf(time) * timeSpan - timeZero;
+  }
+
+  bytesAt(i: number): number {
+    return this.#entries[this.#from + i * stride + 1];
   }
 
   /** Start times relative to the window, in ms, ascending; and the bytes of each. */
   starts(): { atMs: number[]; bytes: number[] } {
-    const order = Array.from({ length: this.size }, (_, i) => i * stride).sort(
-      (x, y) => this.#entries[x + 1] - this.#entries[y + 1] || this.#entries[x + 2] - this.#entries[y + 2],
-    );
-    return { atMs: order.map((e) => this.#entries[e + 1]), bytes: order.map((e) => this.#entries[e + 2]) };
+    const atMs: number[] = [];
+    const bytes: number[] = [];
+    // By the bucket of their ends they are nearly in order already.
+    for (let i = 0; i < this.size; i++) {
+      const [ms, sent] = [this.timeAt(i), this.bytesAt(i)];
+      let at = i;
+      for (; at > 0 && isAfter(atMs[at - 1], bytes[at - 1], ms, sent); at--) {
+        atMs[at] = atMs[at - 1];
+        bytes[at] = bytes[at - 1];
+      }
+      atMs[at] = ms;
+      bytes[at] = sent;
+    }
+    return { atMs, bytes };
+  }
+
+  /** Which of the day's ten-minute bins had starts, ascending. */
+  bins(): number[] {
+    const bins = this.#dropped ? binsIn(this.#dropped) : [];
+    for (let i = 0; i < this.size; i++) {
+      const bin = Math.floor(this.bucketAt(i) / binBuckets);
+      // What was dropped is older.
+      if (bins.length === 0 || bin > bins[bins.length - 1]) bins.push(bin);
+    }
+    return bins;
   }
 
   /** Memory, in bytes. */
   get memoryBytes(): number {
-    return ringBytes + this.size * startBytes;
+    return ringBytes + this.size * startBytes + (this.#dropped ? binsBytes : 0);
   }
 
   save(writer: StateWriter): void {
-    writer.f64(this.#floor);
-    writer.words(this.#entries);
+    writer.u32(this.#floor + 1);
+    if (this.#floor >= 0) writer.words(this.#dropped!);
+    writer.u32(this.size);
+    for (let i = 0; i < this.size; i++) {
+      writer.u32(this.bucketAt(i));
+      writer.u32(this.timeAt(i) + timeZero);
+      writer.u32(this.bytesAt(i));
+    }
   }
 
   static load(reader: StateReader): StartRing {
     const ring = new StartRing();
-    ring.#floor = reader.f64();
-    ring.#entries = reader.words();
-    ring.size = ring.#entries.length / stride;
-    for (let e = 1; e < ring.#entries.length; e += stride) ring.#entries[e] |= 0;
+    ring.#floor = reader.u32() - 1;
+    if (ring.#floor >= 0) ring.#dropped = reader.words();
+    ring.size = reader.u32();
+    for (let i = 0; i < ring.size; i++) {
+      const time = reader.u32() * timeSpan + reader.u32();
+      ring.#entries.push(time, reader.u32());
+    }
     return ring;
   }
 
-  #insert(bucket: number, startMs: number, bytes: number): void {
-    let at = this.size;
-    while (at > 0 && this.#follows(at - 1, bucket, startMs, bytes)) at--;
-    const first = this.#firstOf(bucket, at);
-    if (at - first === startsMax) return;
-    this.size++;
-    const entries = this.#entries;
-    const e = at * stride;
-    for (let i = this.size * stride - 1; i >= e + stride; i--) entries[i] = entries[i - stride];
-    entries[e] = bucket;
-    entries[e + 1] = startMs;
-    entries[e + 2] = bytes;
-    this.#dropNinth(bucket, first);
-  }
-
-  #follows(i: number, bucket: number, startMs: number, bytes: number): boolean {
-    const entries = this.#entries;
-    const e = i * stride;
-    return entries[e] > bucket || (entries[e] === bucket && isBefore(startMs, bytes, entries[e + 1], entries[e + 2]));
-  }
-
+  /** Place of the first entry of a bucket that ends at this place. */
   #firstOf(bucket: number, end: number): number {
+    const time = bucket * timeSpan;
     let first = end;
-    while (first > 0 && this.#entries[(first - 1) * stride] === bucket) first--;
+    while (first > this.#from && this.#entries[first - stride] >= time) first -= stride;
     return first;
   }
 
-  #dropNinth(bucket: number, first: number): void {
-    const ninth = first + startsMax;
-    if (ninth >= this.size || this.#entries[ninth * stride] !== bucket) return;
-    this.#entries.splice(ninth * stride, stride);
+  #dropNinth(bucket: number, ninth: number): void {
+    const entries = this.#entries;
+    if (ninth >= this.#from + this.size * stride || bucketOf(entries[ninth]) !== bucket) return;
+    entries.splice(ninth, stride);
     this.size--;
   }
 
   #trim(): void {
     if (this.size <= startsKept) return;
     let drop = this.size - startsKept;
-    this.#floor = this.#entries[(drop - 1) * stride];
-    while (drop < this.size && this.#entries[drop * stride] === this.#floor) drop++;
-    this.#entries.splice(0, drop * stride);
+    this.#floor = this.bucketAt(drop - 1);
+    while (drop < this.size && this.bucketAt(drop) === this.#floor) drop++;
+    for (let i = 0; i < drop; i++) this.#drop(this.bucketAt(i));
+    this.#from += drop * stride;
     this.size -= drop;
+    if (this.#from >= staleMax * stride) this.#close();
   }
+
+  /** Moves the entries to the front. */
+  #close(): void {
+    const entries = this.#entries;
+    const length = this.size * stride;
+    for (let e = 0; e < length; e++) entries[e] = entries[this.#from + e];
+    entries.length = length;
+    this.#from = 0;
+  }
+
+  #drop(bucket: number): void {
+    this.#dropped ??= emptyBins();
+    setBin(this.#dropped, bucket);
+  }
+}
+
+function emptyBins(): number[] {
+  return Array<number>(binWords).fill(0);
+}
+
+function binsIn(words: readonly number[]): number[] {
+  const bins: number[] = [];
+  for (let bin = 0; bin < binsPerWord * binWords; bin++) {
+    if ((words[Math.floor(bin / binsPerWord)] & (1 << (bin % binsPerWord))) !== 0) bins.push(bin);
+  }
+  return bins;
+}
+
+function setBin(words: number[], bucket: number): void {
+  const bin = Math.floor(bucket / binBuckets);
+  words[Math.floor(bin / binsPerWord)] |= 1 << (bin % binsPerWord);
+}
+
+function bucketOf(time: number): number {
+  return Math.floor(time / timeSpan);
+}
+
+/** The order of starts: by time, then by bytes. */
+function isAfter(time: number, bytes: number, otherTime: number, otherBytes: number): boolean {
+  return time > otherTime || (time === otherTime && bytes > otherBytes);
 }

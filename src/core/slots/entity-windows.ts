@@ -198,6 +198,15 @@ export class EntityWindows<S extends EntityState> {
     return this.#bytes;
   }
 
+  /** Windows by their start, and how many entities each holds. */
+  *sizes(): Iterable<[windowStartMs: number, entities: number]> {
+    for (const [windowStartMs, window] of this.#windows) yield [windowStartMs, window.size];
+  }
+
+  has(windowStartMs: number): boolean {
+    return this.#windows.has(windowStartMs);
+  }
+
   /** Entities remembered, over all windows. */
   get entities(): number {
     let entities = 0;

@@ -1,6 +1,6 @@
+import { replaces, settingsIn, unconfigured, type Configuration } from "../detectors/configuration.ts";
 import { nothingEvicted, type Detector, type SlotContacts, type SlotDetector } from "../detectors/detector.ts";
 import { explained } from "../detectors/explain.ts";
-import { settingsOf } from "../detectors/thresholds.ts";
 import { bucketMs, periodBuckets } from "../flow/contacts.ts";
 import { severities, type Finding, type Verdict, type VerdictState } from "../verdict.ts";
 import type { FactsOfSlot, NetworkFacts } from "./network-facts.ts";
@@ -87,7 +87,8 @@ export class Slot {
   readonly #own: FactsOfSlot;
   readonly #kinds: readonly Detector[];
   readonly #detectors: SlotDetector[];
-  readonly #settings: Readonly<object>[];
+  #settings: readonly Readonly<object>[];
+  #configuration = unconfigured;
   /** Per detector: event time from which on it has seen everything, where it had to start without its past. */
   readonly #completeFromMs: number[];
   #contactsSinceMeasured = 0;
@@ -107,7 +108,7 @@ export class Slot {
     this.#own = facts.ofSlot(index);
     this.index = index;
     this.#kinds = kinds;
-    this.#settings = kinds.map((kind) => settingsOf(kind.thresholds));
+    this.#settings = kinds.map((kind) => settingsIn(kind, unconfigured));
     this.#bounds = bounds;
     if (!reader) {
       this.counts = new SlotCounts();
@@ -132,6 +133,7 @@ export class Slot {
     const restored = kinds.map((kind, i) => restore(kind, settings[i], states.get(kind.id)));
     this.#detectors = restored.map(({ detector }) => detector);
     this.#completeFromMs = restored.map(({ completeFromMs }) => completeFromMs);
+    this.configure(JSON.parse(reader.text()) as Configuration);
     this.measure();
     this.hasOtherVersions = kinds.some((kind) => states.get(kind.id)?.version !== kind.version);
   }
@@ -151,6 +153,14 @@ export class Slot {
     for (const [key, { verdict, ...rest }] of this.#pending) {
       this.#pending.set(key, { ...rest, verdict: { ...verdict, revision: ++this.#revision } });
     }
+  }
+
+  /** Judges by this from now on, unless it is older than what it judges by already. Between batches. */
+  configure(next: Configuration | undefined): void {
+    if (!next || !replaces(next, this.#configuration)) return;
+    this.#configuration = next;
+    this.#settings = this.#kinds.map((kind) => settingsIn(kind, next));
+    this.#detectors.forEach((detector, i) => detector.configure(this.#settings[i]));
   }
 
   /** Event time moves on to `bucket`, if that lies ahead; into a new period, the slot settles. */
@@ -261,6 +271,7 @@ export class Slot {
       writer.f64(this.#completeFromMs[i]);
       writer.block((block) => detector.save(block));
     });
+    writer.text(JSON.stringify(this.#configuration));
   }
 
   #judge(closedMs: number, receivedAtMs: number): Verdict[] {
@@ -332,7 +343,8 @@ export class Slot {
       folded_contacts: 0,
       warming_up: this.#completeFromMs[kind] > finding.window.startMs,
     };
-    return { ...finding, state, revision: ++this.#revision, completeness };
+    const configVersion = this.#configuration.name;
+    return { ...finding, configVersion, state, revision: ++this.#revision, completeness };
   }
 }
 
@@ -381,7 +393,7 @@ function nameOf(threat: string, entity: string, startMs: number, endMs: number):
 }
 
 /** What the scoreboard does not vouch for wakes nobody. */
-function atMostLow(finding: Finding): Finding {
+export function atMostLow(finding: Finding): Finding {
   return isAlarm(finding) ? { ...finding, severity: "low" } : finding;
 }
 

@@ -1,3 +1,4 @@
+import type { Configuration } from "../detectors/configuration.ts";
 import { slotContacts, type Detector } from "../detectors/detector.ts";
 import {
   periodBuckets,
@@ -29,6 +30,8 @@ export interface LearnOptions {
   /** As in the fold of the batch. */
   allowanceBuckets: number;
   receivedAtMs: number;
+  /** What the slots judge by from now on. */
+  configuration?: Configuration | undefined;
 }
 
 /** What a batch changed. */
@@ -104,9 +107,10 @@ export class Slots {
     contacts: Contacts,
     groups: Groups,
     latest: number,
-    { allowanceBuckets, receivedAtMs }: LearnOptions,
+    { allowanceBuckets, receivedAtMs, configuration }: LearnOptions,
   ) {
     const slot = this.at(s);
+    slot.configure(configuration);
     const verdicts: Verdict[] = [];
     const now = Math.floor(slot.watermark / periodBuckets);
     const all = Object.values(groups);

@@ -14,6 +14,12 @@ const examples: { [Reason in Failure["reason"]]: Extract<Failure, { reason: Reas
   unsupported_encoding: { reason: "unsupported_encoding", encoding: "br", known: ["gzip"] },
   unknown_format: { reason: "unknown_format", format: "pcap", known: ["aws-vpc"] },
   idempotency_conflict: { reason: "idempotency_conflict", idempotency_key: "a" },
+  invalid_configuration: {
+    reason: "invalid_configuration",
+    errors: [{ pointer: "/preset", detail: "must be one of" }],
+  },
+  precondition_required: { reason: "precondition_required" },
+  precondition_failed: { reason: "precondition_failed", etag: '"3"' },
   overloaded: { reason: "overloaded" },
   shard_unavailable: { reason: "shard_unavailable" },
   storage_unavailable: { reason: "storage_unavailable" },

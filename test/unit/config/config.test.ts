@@ -55,9 +55,9 @@ describe("readConfig", () => {
     expect(isInternal(env, "lab", "10.1.2.3")).toBe(false);
   });
 
-  it("changes a tenant's configuration version with what verdicts depend on, and with nothing else", () => {
+  it("changes the digest of a tenant's settings with those that verdicts depend on, and with nothing else", () => {
     const version = (more: object) =>
-      readConfig({ MASTER_KEY, TENANTS: '{"acme":{}}', ...more }).tenants.get("acme")!.configVersion;
+      readConfig({ MASTER_KEY, TENANTS: '{"acme":{}}', ...more }).tenants.get("acme")!.settingsDigest;
     expect(version({})).toMatch(/^[0-9a-f]{16}$/);
     expect(version({ API_KEYS: JSON.stringify([key]) })).toBe(version({}));
     expect(version({ LATENESS_ALLOWANCE_S: "60" })).not.toBe(version({}));

@@ -103,7 +103,8 @@ describe("what is small", () => {
   const huge = { sourceBytes: 1e12, sourcePackets: 1e9, targetBytes: 1e12, targetPackets: 1e9 };
   const flow = { targetPort: 7, startMs: traceStartMs };
 
-  for (const detector of detectors) {
+  // What is large is not small to `ddos`.
+  for (const detector of detectors.filter(({ id }) => id !== "ddos")) {
     it(`has no finding of ${detector.id}, however large it is`, () => {
       const slot = slotOfDetector(detector);
       const flows = Object.values(Outcome).flatMap((outcome, o) =>
@@ -148,7 +149,7 @@ describe("a gateway", () => {
     slot.settle(Infinity, Infinity);
     learn(slot, crowd);
     const { bytes } = slot;
-    expect(slot.settle(Infinity, Infinity)).toEqual({ entities: 2001 - 128, alarmed: [] });
+    expect(slot.settle(Infinity, Infinity)).toEqual({ entities: 2000 - 256, alarmed: [] });
     expect(slot.bytes).toBeLessThan(bytes / 3);
     expect(slot.settle(Infinity, Infinity).entities).toBe(0);
     expect(slot.findings(Infinity).some(({ finding, final }) => final && finding.severity !== "low")).toBe(true);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { FlowBatch } from "../../../src/core/flow/flow-batch.ts";
+import type { Format } from "../../../src/core/formats/format.ts";
 import { RecordReader } from "../../../src/core/formats/record-reader.ts";
 import { namedFormat, read } from "./reading.ts";
 import { samples } from "./samples.ts";
@@ -156,5 +157,34 @@ describe("JSON records", () => {
     const lines = samples["suricata-eve"].trim().split("\n");
     const pretty = lines.map((line) => JSON.stringify(JSON.parse(line), null, 2)).join("\n");
     expect(read("auto", pretty).rows).toEqual(read("auto", lines.join("\n")).rows);
+  });
+});
+
+describe("a sampling rate", () => {
+  const reads = (samplingRate?: number) => {
+    const batch = new FlowBatch();
+    const vpc = namedFormat("aws-vpc").parser({});
+    let rate = 0;
+    /** Tells a rate of its own in every second record. */
+    const format: Format = {
+      ...namedFormat("aws-vpc"),
+      parser: () => ({
+        parse(bytes, start, end, to) {
+          const parsed = vpc.parse(bytes, start, end, to);
+          to.samplingRate[to.length - 1] = rate++ % 2 === 0 ? 1 : 100;
+          return parsed;
+        },
+      }),
+    };
+    const reader = new RecordReader({ format, batch, recordsMax: 9, latestEndMs: 1e15, samplingRate });
+    reader.push(new TextEncoder().encode(flow(1_700_000_001) + flow(1_700_000_002)));
+    reader.end();
+    return [...batch.samplingRate.subarray(0, batch.length)];
+  };
+
+  it("is what the record says, or what the shipper says if that is more", () => {
+    expect(reads()).toEqual([1, 100]);
+    expect(reads(50)).toEqual([50, 100]);
+    expect(reads(1000)).toEqual([1000, 1000]);
   });
 });

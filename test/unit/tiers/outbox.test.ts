@@ -36,7 +36,7 @@ function outboxOf(...pending: PendingVerdict[]) {
       setAlarm: async (atMs) => void alarms.push(atMs - state.nowMs),
       deleteAlarm: async () => void alarms.push("deleted"),
     },
-    context: { tenant: "acme", idKey: new Uint8Array(32), configVersion: "0" },
+    context: { tenant: "acme", idKey: new Uint8Array(32) },
     anomalies: {
       async upsert(_, anomalies) {
         if (state.failure) throw state.failure;

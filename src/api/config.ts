@@ -1,0 +1,95 @@
+import { Hono, type Context } from "hono";
+import { describeRoute, resolver } from "hono-openapi";
+import * as v from "valibot";
+import { detectors } from "../core/detectors/index.ts";
+import type { StoredConfiguration } from "../storage/configurations.ts";
+import { choiceIn } from "./config-body.ts";
+import { configurationJson, versionsJson } from "./config-json.ts";
+import type { ApiDeps, ApiEnv } from "./deps.ts";
+import { problem } from "./problem.ts";
+import { answers, configuration, configurationBody, configurationVersions, keyProblems } from "./schemas.ts";
+import { query } from "./validate.ts";
+
+/** A body that chooses every threshold there is takes 4 KiB. */
+const bodyBytesMax = 16 * 1024;
+
+export function configRoutes({ configurations }: Pick<ApiDeps, "configurations">): Hono<ApiEnv> {
+  return new Hono<ApiEnv>()
+    .get("/", describeGet, query(v.strictObject({})), async (c) =>
+      answer(c, await configurations.latest(c.get("principal").tenant)),
+    )
+    .put("/", describePut, query(v.strictObject({})), async (c) => {
+      const { tenant, kid } = c.get("principal");
+      const ifMatch = c.req.header("If-Match");
+      if (ifMatch === undefined) return problem(c, { reason: "precondition_required" });
+      const text = await textAtMost(c.req.raw.body, bodyBytesMax);
+      if (text === undefined) {
+        const limit = { name: "configuration", value: bodyBytesMax, unit: "bytes" } as const;
+        return problem(c, { reason: "limit_exceeded", limit });
+      }
+      const choice = choiceIn(text, detectors);
+      if ("errors" in choice) return problem(c, { reason: "invalid_configuration", errors: choice.errors });
+      const version = versionOf(ifMatch);
+      const stored = version === undefined ? undefined : await configurations.replace(tenant, version, choice, kid);
+      if (stored) return answer(c, stored);
+      return problem(c, { reason: "precondition_failed", etag: etagOf(await configurations.latest(tenant)) });
+    })
+    .get("/versions", describeVersions, query(v.strictObject({})), async (c) =>
+      c.json(versionsJson(await configurations.versions(c.get("principal").tenant))),
+    );
+}
+
+function answer(c: Context<ApiEnv>, stored: StoredConfiguration | undefined): Response {
+  return c.json(configurationJson(stored, detectors), 200, { ETag: etagOf(stored) });
+}
+
+function etagOf(stored: StoredConfiguration | undefined): string {
+  return `"${stored?.version ?? 0}"`;
+}
+
+/** The version that an ETag of ours names; undefined for any other one, for lists and `*`. */
+function versionOf(ifMatch: string): number | undefined {
+  const [, digits] = /^"(0|[1-9]\d{0,14})"$/.exec(ifMatch.trim()) ?? [];
+  return digits === undefined ? undefined : Number(digits);
+}
+
+/** Undefined where it is longer. */
+async function textAtMost(body: ReadableStream<Uint8Array> | null, bytesMax: number): Promise<string | undefined> {
+  const decoder = new TextDecoder();
+  let [bytes, text] = [0, ""];
+  for await (const chunk of body ?? []) {
+    if ((bytes += chunk.length) > bytesMax) return undefined;
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+const describeGet = describeRoute({
+  summary: "The configuration in force",
+  responses: answers(configuration, "Every threshold, with the version as ETag", {
+    ...keyProblems,
+    503: "storage-unavailable",
+  }),
+});
+
+const describePut = describeRoute({
+  summary: "Replace the configuration as a whole",
+  parameters: [{ in: "header", name: "If-Match", required: true, schema: { type: "string" } }],
+  requestBody: { content: { "application/json": { schema: resolver(configurationBody) } } },
+  responses: answers(configuration, "What is in force now, with its version as ETag", {
+    ...keyProblems,
+    412: "precondition-failed",
+    413: "limit-exceeded",
+    422: "invalid-configuration",
+    428: "precondition-required",
+    503: "storage-unavailable",
+  }),
+});
+
+const describeVersions = describeRoute({
+  summary: "The newest 100 configurations, newest first",
+  responses: answers(configurationVersions, "What was chosen, when, and by which key", {
+    ...keyProblems,
+    503: "storage-unavailable",
+  }),
+});

@@ -1,0 +1,135 @@
+import { createHash } from "node:crypto";
+import type { Clock, Config, Log } from "../config.ts";
+import { settingsIn, unconfigured, type Choice, type Configuration } from "../core/detectors/configuration.ts";
+import { detectors } from "../core/detectors/index.ts";
+import type { ConfigurationStore, StoredConfiguration } from "../storage/configurations.ts";
+
+/** How long an isolate goes by what it read, in ms: with the time a batch takes, a change is in force within 10 s. */
+const freshMs = 5_000;
+/** How long a batch waits for D1, in ms; after that it goes by what was known before. */
+const waitMsMax = 500;
+/** Tenants that an isolate remembers, a few KiB each: those asked for last. */
+const tenantsMax = 1_000;
+/** Versions that are listed. */
+const listedMax = 100;
+
+export interface ConfigurationsParts {
+  config: Config;
+  clock: Clock;
+  log: Log;
+  store: ConfigurationStore;
+  /** Keeps the isolate alive until the promise settles. */
+  waitUntil(promise: Promise<unknown>): void;
+}
+
+/** What processing needs of them. */
+export interface ConfigurationsInForce {
+  /** Never rejects. */
+  inForce(tenant: string): Promise<Configuration>;
+}
+
+interface Known {
+  configuration: Configuration;
+  /** When it was asked for. */
+  askedAtMs: number;
+}
+
+/**
+ * What each tenant's slots judge by: the newest choice in D1, remembered for seconds. While D1 cannot be read, what was
+ * known last stays in force, else the defaults; a shard that has heard of something newer keeps that.
+ */
+export class Configurations implements ConfigurationsInForce {
+  readonly #parts: ConfigurationsParts;
+  readonly #known = new Map<string, Known>();
+
+  constructor(parts: ConfigurationsParts) {
+    this.#parts = parts;
+  }
+
+  /** At most `freshMs` old where D1 answers in time. Requests ask for themselves: none can wait for another one's I/O. */
+  async inForce(tenant: string): Promise<Configuration> {
+    const { clock } = this.#parts;
+    const nowMs = clock.nowMs();
+    const known = this.#known.get(tenant);
+    if (known && nowMs >= known.askedAtMs && nowMs < known.askedAtMs + freshMs) return known.configuration;
+    const reading = this.#read(tenant, nowMs);
+    this.#parts.waitUntil(reading);
+    const waiting = clock.wait(waitMsMax).then(() => this.#keep(tenant, this.#lastKnown(tenant), nowMs));
+    return Promise.race([reading, waiting]);
+  }
+
+  /** As D1 has it; undefined where nothing was ever chosen. @throws StorageError */
+  async latest(tenant: string): Promise<StoredConfiguration | undefined> {
+    const nowMs = this.#parts.clock.nowMs();
+    const [stored] = await this.#parts.store.list(tenant, 1);
+    if (stored) this.#keep(tenant, this.#named(tenant, stored), nowMs);
+    return stored;
+  }
+
+  /** Newest first. @throws StorageError */
+  versions(tenant: string): Promise<StoredConfiguration[]> {
+    return this.#parts.store.list(tenant, listedMax);
+  }
+
+  /** Puts a choice in the place of `version`; undefined where that is not the latest. @throws StorageError */
+  async replace(
+    tenant: string,
+    version: number,
+    choice: Choice,
+    chosenBy: string,
+  ): Promise<StoredConfiguration | undefined> {
+    const nowMs = this.#parts.clock.nowMs();
+    const stored = await this.#parts.store.add(tenant, version, choice, chosenBy);
+    if (stored) this.#keep(tenant, this.#named(tenant, stored), nowMs);
+    return stored;
+  }
+
+  async #read(tenant: string, nowMs: number): Promise<Configuration> {
+    try {
+      const [stored] = await this.#parts.store.list(tenant, 1);
+      return this.#keep(tenant, this.#named(tenant, stored ?? unconfigured), nowMs);
+    } catch (error) {
+      this.#parts.log({
+        level: "warn",
+        message: "configuration not read: the last known stays in force",
+        tenant,
+        error: (error as Error).message,
+      });
+      return this.#keep(tenant, this.#lastKnown(tenant), nowMs);
+    }
+  }
+
+  /** Remembers it unless something newer is known. */
+  #keep(tenant: string, configuration: Configuration, askedAtMs: number): Configuration {
+    const known = this.#known.get(tenant);
+    const newer = known && known.configuration.version > configuration.version ? known.configuration : configuration;
+    this.#known.delete(tenant);
+    this.#known.set(tenant, { configuration: newer, askedAtMs: Math.max(askedAtMs, known?.askedAtMs ?? 0) });
+    if (this.#known.size > tenantsMax) this.#known.delete([...this.#known.keys()][0]);
+    return newer;
+  }
+
+  #lastKnown(tenant: string): Configuration {
+    return this.#known.get(tenant)?.configuration ?? this.#named(tenant, unconfigured);
+  }
+
+  #named(tenant: string, chosen: Choice & { version: number }): Configuration {
+    return namedConfiguration(this.#parts.config, tenant, chosen);
+  }
+}
+
+/**
+ * A choice with the name that verdicts give it: `<version>-<16 hex digits>`. The digits are a digest of the tenant's
+ * networks, the allowance and every threshold in force, so they are the same exactly where all of these are.
+ */
+export function namedConfiguration(
+  config: Config,
+  tenant: string,
+  { version, preset, thresholds }: Choice & { version: number },
+): Configuration {
+  const settings = detectors.map((detector) => [detector.id, settingsIn(detector, { preset, thresholds })]);
+  const digest = createHash("sha256")
+    .update(JSON.stringify([config.tenants.get(tenant)?.settingsDigest, settings]))
+    .digest("hex");
+  return { version, name: `${version}-${digest.slice(0, 16)}`, preset, thresholds };
+}

@@ -1,0 +1,23 @@
+import type { Section } from "../section.ts";
+import { beacon } from "./beacon.ts";
+import { bruteForce } from "./brute-force.ts";
+import { dnsTunnel } from "./dns-tunnel.ts";
+import { exfiltration } from "./exfiltration.ts";
+import { flood } from "./flood.ts";
+import { lateralMovement } from "./lateral-movement.ts";
+import { longConnection } from "./long-connection.ts";
+import { portScan } from "./port-scan.ts";
+import { reflection } from "./reflection.ts";
+
+/** In the order of the grid. */
+export const sections: readonly Section[] = [
+  portScan,
+  flood,
+  reflection,
+  beacon,
+  bruteForce,
+  exfiltration,
+  lateralMovement,
+  dnsTunnel,
+  longConnection,
+];
