@@ -26,8 +26,21 @@ export function replaces(next: Configuration, now: Configuration): boolean {
   return next.version > now.version || (next.version === now.version && next.name !== now.name);
 }
 
+type Settings = Readonly<{ [name: string]: number }>;
+
+/** Settings by the choice that they are in: hundreds of slots judge by the same. */
+const known = new WeakMap<Choice, Map<Detector, Settings>>();
+
 /** The settings of a detector. What it does not know is passed over, and what is out of its range is brought into it. */
-export function settingsIn(detector: Detector, choice: Choice): Readonly<{ [name: string]: number }> {
+export function settingsIn(detector: Detector, choice: Choice): Settings {
+  let ofChoice = known.get(choice);
+  if (!ofChoice) known.set(choice, (ofChoice = new Map()));
+  let settings = ofChoice.get(detector);
+  if (!settings) ofChoice.set(detector, (settings = chosenSettings(detector, choice)));
+  return settings;
+}
+
+function chosenSettings(detector: Detector, choice: Choice): Settings {
   const thresholds = thresholdsOf(detector);
   const chosen = choice.thresholds[detector.id] ?? {};
   const settings = { ...settingsOf<{ [name: string]: number }>(thresholds, choice.preset) };

@@ -136,6 +136,21 @@ describe("a sweep", () => {
     const crawler = busy.map((flow, i) => (i % 12 ? flow : { ...flow, ...silent }));
     expect(found(crawler)).toEqual([]);
   });
+
+  it("is none of few hosts, however few of many attempts are in the sample", () => {
+    const random = new Random(11);
+    const peers = times(560, (i) => ({
+      source: inside,
+      target: `203.0.${i >> 8}.${i & 255}`,
+      targetPort: i % 20 === 0 ? 6881 : random.int(1025, 65_535),
+      protocol: Protocol.Udp,
+      startMs: at(i * 6000),
+      ...silent,
+    }));
+    const keys = Array.from({ length: 40 }, (_, i) => [Math.imul(i + 1, 0x9e3779b1) >>> 0, i] as const);
+    const verdicts = keys.flatMap((hashKey) => verdictsOf(peers, { detectors: [portScan], foldOptions: { hashKey } }));
+    expect(verdicts.filter(isAlert)).toEqual([]);
+  });
 });
 
 describe("a vertical scan", () => {
@@ -193,6 +208,18 @@ describe("a vertical scan", () => {
       ...silent,
     }));
     expect(found(days)).toEqual([]);
+  });
+
+  it("does not count what lies two midnights back, even before the day between has closed", () => {
+    const day = (date: number, hours: number, count: number, first: number) =>
+      times(count, (i) => ({
+        source: outside,
+        target: inside,
+        targetPort: first + i,
+        startMs: Date.UTC(2026, 0, date, hours, i / 4),
+        ...silent,
+      }));
+    expect(said([...day(5, 20, 8, 1), ...day(6, 5, 1, 30), ...day(7, 0, 8, 50)], 1)).toEqual([]);
   });
 
   it("is not said twice, by an hour and by its day", () => {

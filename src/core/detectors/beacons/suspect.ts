@@ -80,6 +80,9 @@ function isRegular({ periodMs, timingScore, resolutionMs }: Look, settings: Read
 /** From this share of unanswered contacts on, sizes say nothing: there was no exchange. */
 const silentShareMin = 0.9;
 
+/** Answers so many times as large as their requests are pages or files: messages are answered by messages. */
+const contentFactor = 10;
+
 interface Judged {
   look: Look;
   regular: boolean;
@@ -102,7 +105,8 @@ function reasonsOf({ look, regular, activity, age }: Judged, settings: Readonly<
   const isKeptAlive = keepAlivePorts.has(servicePort(pair.service)) || isSmallTalk(pair, dnsService);
   if (isMessage && isMature && age.calmDays === 0 && !isKeptAlive) {
     const isSleeping = timing.median <= settings.sleepMaxMs && contacts >= settings.uniformContactsMin;
-    if (isSleeping) reasons.push("uniform_exchange");
+    const isFetching = targetBytes > contentFactor * pair.series.sourceBytes;
+    if (isSleeping && !isFetching) reasons.push("uniform_exchange");
   }
   if (age.isNew && isMessage && isSure(beat) && contacts >= settings.sureContactsMin) reasons.push("new_peer");
   return reasons;
