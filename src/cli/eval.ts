@@ -5,7 +5,6 @@ import { command } from "./command.ts";
 import { reportJson, reportText, type EvalReport } from "./eval-report.ts";
 import { evaluateCapture, type CaptureRun } from "./evaluate.ts";
 import { Failure } from "./failure.ts";
-import { startLocalWorker } from "./local-worker.ts";
 import { overlay, overlayText } from "./overlay.ts";
 import { score } from "./score.ts";
 import { readBenign, runSweep } from "./sweep.ts";
@@ -96,6 +95,8 @@ function networksOf({ internal }: CaptureTruth): { internal?: string[] } {
 async function runCaptures(folder: string, truth: Truth): Promise<Runs> {
   const names = Object.keys(truth);
   const tenants = Object.fromEntries(names.map((name, i) => [`capture-${i}`, networksOf(truth[name])]));
+  // Takes seconds to load, and a sweep does without.
+  const { startLocalWorker } = await import("./local-worker.ts");
   const worker = await startLocalWorker({ tenants, latenessAllowanceS });
   const runs: Runs = {};
   try {

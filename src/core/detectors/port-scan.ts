@@ -21,10 +21,12 @@ import { windowed } from "./windowed.ts";
  * found by itself; per host of our own and day, the ports that were tried in vain, and how many each source tried: the
  * Internet's noise comes from strangers who try one or two, a shared scan from sources that try several.
  * Bounds: per source and window 64 attempts, 64 that failed and 16 that were answered, of 12 bytes (24 of IPv6), and
- * 256 bytes of counts; the same per network and host, and 32 sources. Counts are exact up to 64 and ±13 % beyond.
+ * 256 bytes of counts; the same per network and host, and 32 sources. Counts are exact up to 64 and ±13 % beyond; of
+ * what is a small part of a sample, only so much counts as there is for certain.
  * Misses: scans slower than the day's threshold; scans of open ports only; sweeps cut by the hour into parts that are
- * small each; shared scans of a host that strangers knock on all day, or in logs without outcomes; hosts of our own that
- * change their address; several hosts behind one address look like one.
+ * small each; small scans by a host of which hundreds of other attempts fail; shared scans of a host on which strangers
+ * knock all day, or in logs without outcomes; hosts of our own that change their address; several hosts behind one
+ * address look like one.
  * Source: Jung, Paxson, Berger, Balakrishnan, Fast Portscan Detection Using Sequential Hypothesis Testing, IEEE S&P
  * 2004 (θ0 = 0.8, θ1 = 0.2, α = 0.01, β = 0.99); thresholds after Zeek's scan script (15 ports) and simple-scan (25
  * hosts from outside, 10 where 3 are dark).

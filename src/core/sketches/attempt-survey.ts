@@ -19,7 +19,7 @@ export interface Group {
 const dnsService = serviceOf(53, Protocol.Udp);
 
 /** Whether flags of the sample's head are those of an attempt. Name lookups of unknown outcome are none: resolvers ask thousands. */
-export function isAttempt(sample: StratifiedSample, i: number): boolean {
+function isAttempt(sample: StratifiedSample, i: number): boolean {
   const flags = sample.flags(i);
   const isUnknown = (flags & (Attempt.Failed | Attempt.Answered)) === 0;
   return (flags & Attempt.Sent) !== 0 && !(isUnknown && sample.label(i) === dnsService);

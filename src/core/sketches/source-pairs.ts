@@ -23,9 +23,9 @@ export interface Pair {
  * four requests each, 210 KB with 64; 256 small ones 18 KB.
  */
 export const largePairsMax = 128;
-export const smallPairsMax = 256;
+const smallPairsMax = 256;
 /** New pairs that a source may have between two settlements, 72 KB: of more, those of lowest keyed hash. */
-export const newPairsMax = 1024;
+const newPairsMax = 1024;
 
 type Key = number | string;
 

@@ -34,7 +34,7 @@ function isAlert({ severity }: Verdict): boolean {
 function found(flows: TraceFlow[]): string[] {
   return finals(flows)
     .filter(isAlert)
-    .map(({ entity, evidence }) => `${entity} ${String(evidence["kind"])}`)
+    .map(({ entity, evidence }) => `${entity} ${evidence["kind"] as string}`)
     .sort();
 }
 

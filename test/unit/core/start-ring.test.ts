@@ -5,16 +5,20 @@ import { StartRing, startsKept } from "../../../src/core/sketches/start-ring.ts"
 import { StateReader, StateWriter } from "../../../src/core/slots/state-bytes.ts";
 import { contactsOf, traceStartMs, type TraceFlow } from "../../support/trace.ts";
 
-const flows = fc.array(fc.tuple(fc.nat(1_500_000), fc.nat(5)), { minLength: 1, maxLength: 250 }).map((list) =>
-  list.map(([atMs, bytes]): TraceFlow => ({
-    source: "10.0.0.1",
-    target: "203.0.113.1",
-    targetPort: 443,
-    startMs: traceStartMs + atMs,
-    durationMs: 0,
-    sourceBytes: bytes,
-  })),
-);
+const flowsOf = (minLength: number) =>
+  fc.array(fc.tuple(fc.nat(1_500_000), fc.nat(5)), { minLength, maxLength: 250 }).map((list) =>
+    list.map(([atMs, bytes]): TraceFlow => ({
+      source: "10.0.0.1",
+      target: "203.0.113.1",
+      targetPort: 443,
+      startMs: traceStartMs + atMs,
+      durationMs: 0,
+      sourceBytes: bytes,
+    })),
+  );
+const flows = flowsOf(1);
+/** More than a ring keeps. */
+const manyFlows = flowsOf(2 * startsKept);
 
 function ringOf(batches: readonly (readonly TraceFlow[])[]): StartRing {
   const ring = new StartRing();
@@ -52,9 +56,20 @@ describe("StartRing", () => {
 
   it("is the same for any order and cut", () => {
     fc.assert(
-      fc.property(flows, fc.nat(250), (list, cut) => {
+      fc.property(fc.oneof(flows, manyFlows), fc.nat(250), (list, cut) => {
         const reversed = [...list].reverse();
         expect(ringOf([reversed.slice(0, cut), reversed.slice(cut)]).starts()).toEqual(naive(list));
+      }),
+    );
+  });
+
+  it("remembers the ten-minute bins of what it dropped, whichever way it came", () => {
+    fc.assert(
+      fc.property(manyFlows, fc.nat(250), (list, cut) => {
+        const bins = [...new Set(list.map(({ startMs }) => Math.floor((startMs - traceStartMs) / 600_000)))];
+        const expected = bins.sort((a, b) => a - b);
+        expect(ringOf([list]).bins()).toEqual(expected);
+        expect(ringOf([list.slice(cut), list.slice(0, cut)]).bins()).toEqual(expected);
       }),
     );
   });
@@ -68,7 +83,7 @@ describe("StartRing", () => {
 
   it("remembers what it dropped when it is restored", () => {
     fc.assert(
-      fc.property(flows, fc.nat(250), (list, cut) => {
+      fc.property(fc.oneof(flows, manyFlows), fc.nat(250), (list, cut) => {
         const writer = new StateWriter();
         ringOf([list.slice(0, cut)]).save(writer);
         const ring = StartRing.load(new StateReader(writer.bytes()));

@@ -1,5 +1,5 @@
 import { isGroupAddress } from "../../flow/address.ts";
-import { bucketMs, type Contacts } from "../../flow/contacts.ts";
+import type { Contacts } from "../../flow/contacts.ts";
 import { hashService } from "../../flow/keyed-hash.ts";
 import { formatEntity, neighbourhoodOf } from "../../flow/prefixes.ts";
 import { serviceOf } from "../../flow/protocols.ts";
@@ -29,8 +29,6 @@ import {
   type HourState,
   type JointState,
 } from "./states.ts";
-
-const hourBuckets = hourMs / bucketMs;
 
 /** A bit set of the services' ports from which late answers come, mod 64: DNS, HTTP, NTP, HTTPS, DNS over TLS. */
 const [servicesLow, servicesHigh] = bitSetOf([53, 80, 123, 443, 853]);
@@ -82,14 +80,18 @@ export class SourceScans implements SlotDetector {
   }
 
   learn({ contacts, pairs: indexes }: SlotContacts): void {
-    const { pairs, addressHash } = contacts;
+    const { pairs, addresses, addressHash } = contacts;
     const recent = this.#recent;
     for (const i of indexes) {
+      const target = pairs.target[i];
+      if (isGroupAddress(addresses, target)) continue;
+      const source = pairs.source[i];
+      const hour = this.#hours.at(addresses, source, pairs.bucket[i]);
+      hour.state.records += pairs.requests[i];
       const flags = flagsOf(contacts, i);
-      const hash = hashService(addressHash[pairs.target[i]], pairs.port[i], pairs.protocol[i]);
-      const window = Math.floor(pairs.bucket[i] / hourBuckets);
-      const key = keyOf(addressHash[pairs.source[i]], 256 * pairs.samplingRate[i] + flags, window);
-      if (!recent.has(hash, key)) this.#add(contacts, i, hash, flags);
+      const hash = hashService(addressHash[target], pairs.port[i], pairs.protocol[i]);
+      const key = keyOf(addressHash[source], 256 * pairs.samplingRate[i] + flags, hour.windowStartMs / hourMs);
+      if (!recent.has(hash, key)) this.#add(hour, contacts, i, hash, flags);
     }
   }
 
@@ -163,11 +165,9 @@ export class SourceScans implements SlotDetector {
     return { entities: forgotten.length + forgottenHours.length, alarmed };
   }
 
-  #add({ pairs, addresses, internal }: Contacts, i: number, hash: number, flags: number): void {
-    const [source, target, bucket, rate] = [pairs.source[i], pairs.target[i], pairs.bucket[i], pairs.samplingRate[i]];
-    if (isGroupAddress(addresses, target)) return;
+  #add(hour: Entry<HourState>, { pairs, addresses, internal }: Contacts, i: number, hash: number, flags: number): void {
+    const [source, target, rate] = [pairs.source[i], pairs.target[i], pairs.samplingRate[i]];
     const service = serviceOf(pairs.port[i], pairs.protocol[i]);
-    const hour = this.#hours.at(addresses, source, bucket);
     hour.state.internal = internal[source] === 1;
     const isNews = hour.state.log.add(hash, addresses, target, service, flags);
     if (!isNews && rate <= hour.state.samplingRate) return;
@@ -175,10 +175,10 @@ export class SourceScans implements SlotDetector {
     this.#hours.touch(hour);
     this.#hours.grew(hour);
     // What is no news to the hour is none to its day.
-    const day = this.#days.at(addresses, source, bucket);
+    const day = this.#days.at(addresses, source, pairs.bucket[i]);
     day.state.internal = hour.state.internal;
     day.state.samplingRate = Math.max(day.state.samplingRate, rate);
-    halfOf(day.state, bucket).add(hash, addresses, target, service, flags);
+    halfOf(day.state, pairs.bucket[i]).add(hash, addresses, target, service, flags);
     this.#days.touch(day);
     this.#days.grew(day);
   }
@@ -260,9 +260,11 @@ function networkName(address: AddressWords, windowStartMs: number): string {
 }
 
 function judgeHour(entry: Entry<HourState>, settings: PortScanSettings): Finding | undefined {
-  const { log, samplingRate, internal: isOurs } = entry.state;
+  const { log, records, samplingRate, internal: isOurs } = entry.state;
   const scan = scanIn(log, isOurs ? hourOfOurs : hourOfOthers, settings);
-  return scan && findingOf(scan, { ...entry, lengthMs: hourMs, isOurs, samplingRate });
+  if (!scan) return undefined;
+  const finding = findingOf(scan, { ...entry, lengthMs: hourMs, isOurs, samplingRate });
+  return { ...finding, evidence: { ...finding.evidence, flows: records } };
 }
 
 /** Of the day itself, and of the one that began at the noon before, the stronger one. */

@@ -13,6 +13,7 @@ export const netFailuresMin = 4;
 /** What one source did in an hour. */
 export interface HourState extends EntityState {
   log: AttemptLog;
+  records: number;
   samplingRate: number;
   internal: boolean;
 }
@@ -57,17 +58,20 @@ export const hourCodec: StateCodec<HourState> = {
   create: () => ({
     touched: false,
     log: new AttemptLog(),
+    records: 0,
     samplingRate: 1,
     internal: false,
   }),
-  save({ log, samplingRate, internal }, writer) {
+  save({ log, records, samplingRate, internal }, writer) {
     log.save(writer);
+    writer.f64(records);
     writer.u32(samplingRate);
     writer.u8(internal ? 1 : 0);
   },
   load: (reader) => ({
     touched: false,
     log: AttemptLog.load(reader),
+    records: reader.f64(),
     samplingRate: reader.u32(),
     internal: reader.u8() === 1,
   }),
