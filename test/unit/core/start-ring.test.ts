@@ -63,6 +63,17 @@ describe("StartRing", () => {
     );
   });
 
+  it("takes nothing more of a bucket that it dropped, though there is room", () => {
+    const flow = (bucket: number, more = 0): TraceFlow => {
+      const startMs = traceStartMs + bucket * bucketMs + more;
+      return { source: "10.0.0.1", target: "203.0.113.1", targetPort: 443, startMs, durationMs: 0, sourceBytes: 7 };
+    };
+    const later = Array.from({ length: startsKept - 2 }, (_, i) => flow(1 + i));
+    const ring = ringOf([[flow(0), flow(0, 1), flow(0, 2), ...later], [flow(0, 3)]]);
+    expect(ring.size).toBe(startsKept - 2);
+    expect(ring.bins()[0]).toBe(0);
+  });
+
   it("remembers the ten-minute bins of what it dropped, whichever way it came", () => {
     fc.assert(
       fc.property(manyFlows, fc.nat(250), (list, cut) => {
