@@ -46,6 +46,8 @@ export interface Known<M> {
 /** Days without news after which an entity's memory is forgotten, unless a detector says otherwise. */
 const forgetAfterMs = 30 * 86_400_000;
 
+const nothingNew: Opinion[] = [];
+
 /** Growth from which a number of hosts is told anew: each change of the facts is a row. */
 const toldAnewFrom = 1.2;
 
@@ -80,6 +82,7 @@ export function windowed<S extends EntityState, M, Settings extends object>(
       kind.learn(contacts, windows);
     },
     findings(closedMs, facts) {
+      if (!windows.hasNews(closedMs)) return nothingNew;
       const opinions: Opinion[] = [];
       const judge = (entry: Entry<S>, final: boolean) => {
         const finding = kind.judge(entry, settings, knownWith(facts));
@@ -99,16 +102,16 @@ export function windowed<S extends EntityState, M, Settings extends object>(
         memories.learn(entry.address, endMs, (memory) => kind.remember!(entry, memory, found));
       }
       if (closed.length > 0) memories.expire(closedMs);
-      if (kind.tell) untold = [...untold, ...closed];
+      if (kind.tell && closed.length > 0) untold = [...untold, ...closed];
       return opinions;
     },
     configure(other) {
       settings = other as Settings;
     },
     tell(facts, everything) {
-      const open = everything && kind.tell ? windows.remembered().flatMap(({ entry }) => entry ?? []) : [];
-      for (const entry of [...untold, ...open]) kind.tell!(entry, facts);
-      untold = [];
+      for (const entry of untold) kind.tell!(entry, facts);
+      if (untold.length > 0) untold = [];
+      if (everything && kind.tell) for (const { entry } of windows.remembered()) if (entry) kind.tell(entry, facts);
       if (!kind.isOfCallers) return;
       for (const [windowStartMs, hosts] of windows.sizes()) {
         if (!everything && hosts <= toldAnewFrom * (toldHosts.get(windowStartMs) ?? 0)) continue;

@@ -1,4 +1,5 @@
 import type { AddressWords } from "../verdict.ts";
+import { keyOfAddress, type Key } from "./entity-windows.ts";
 import { StateReader, StateWriter } from "./state-bytes.ts";
 
 /** How memories of one kind are made, written, read and measured. */
@@ -34,7 +35,7 @@ const memoryInterest = 0.5;
 export class EntityMemory<M> {
   readonly #codec: MemoryCodec<M>;
   readonly #forgetMs: number;
-  readonly #entries = new Map<string, Memory<M>>();
+  readonly #entries = new Map<Key, Memory<M>>();
   #bytes = 0;
 
   /** `forgetMs`: what has learnt nothing for so long is forgotten. */
@@ -44,7 +45,7 @@ export class EntityMemory<M> {
   }
 
   get(address: AddressWords): M | undefined {
-    return this.#entries.get(address.join())?.memory;
+    return this.#entries.get(keyOfAddress(address))?.memory;
   }
 
   /** The entity's memory as it is now, whatever it learns later. */
@@ -58,7 +59,7 @@ export class EntityMemory<M> {
 
   /** Has `learn` change the entity's memory, made if need be, by a window that ended at `atMs`. */
   learn(address: AddressWords, atMs: number, learn: (memory: M) => void): void {
-    const key = address.join();
+    const key = keyOfAddress(address);
     let entry = this.#entries.get(key);
     if (!entry) {
       entry = { address, windowStartMs: atMs, memory: this.#codec.create(), bytes: 0, interest: memoryInterest };
@@ -93,7 +94,7 @@ export class EntityMemory<M> {
 
   forget(all: readonly Memory<M>[]): void {
     for (const { address, bytes } of all) {
-      this.#entries.delete(address.join());
+      this.#entries.delete(keyOfAddress(address));
       this.#bytes -= bytes;
     }
   }
@@ -113,7 +114,7 @@ export class EntityMemory<M> {
       const windowStartMs = reader.f64();
       const memory = this.#codec.load(reader);
       const entry = { address, windowStartMs, memory, bytes: 0, interest: memoryInterest };
-      this.#entries.set(address.join(), entry);
+      this.#entries.set(keyOfAddress(address), entry);
       this.#measure(entry);
     }
   }

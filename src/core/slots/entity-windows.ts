@@ -49,7 +49,7 @@ export interface Remembered<S> {
 }
 
 /** IPv4 by its number, IPv6 by its words as text. */
-type Key = number | string;
+export type Key = number | string;
 
 /** An entry, its address and its place in a map, in bytes of V8's heap; measured. */
 const entryBytes = 260;
@@ -155,12 +155,22 @@ export class EntityWindows<S extends EntityState> {
     return (window.entries.get(key) ?? this.#unpack(window, address, windowStartMs, key))?.state;
   }
 
+  /** Whether `takeTouched` or `takeClosed` have anything to give, or to do. */
+  hasNews(closedMs: number): boolean {
+    return this.#touched.length > 0 || closedMs >= this.#firstEndMs || this.#isFlooded;
+  }
+
+  /** So many have come that those which are small are to be packed at once. */
+  get #isFlooded(): boolean {
+    return this.#dirty.length + this.#smallCount > 2 * recentKept;
+  }
+
   /** Entities touched since the last call. Of those that were packed meanwhile it shows what they were then. */
   takeTouched(): Entry<S>[] {
     const touched = this.#touched;
     this.#touched = [];
     for (const entry of touched) entry.state.touched = false;
-    if (this.#dirty.length + this.#smallCount > 2 * recentKept) this.#packFlood();
+    if (this.#isFlooded) this.#packFlood();
     return touched;
   }
 
@@ -426,7 +436,7 @@ function isLong([a, b, c]: AddressWords): boolean {
   return a !== 0 || b !== 0 || c !== 0xffff;
 }
 
-function keyOfAddress([a, b, c, d]: AddressWords): Key {
+export function keyOfAddress([a, b, c, d]: AddressWords): Key {
   return a === 0 && b === 0 && c === 0xffff ? d : `${a},${b},${c},${d}`;
 }
 

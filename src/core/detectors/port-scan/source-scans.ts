@@ -98,6 +98,7 @@ export class SourceScans implements SlotDetector {
   findings(closedMs: number): Opinion[] {
     const opinions: Opinion[] = [];
     this.#foundNetworks.clear();
+    if (!this.#hours.hasNews(closedMs) && !this.#days.hasNews(closedMs)) return opinions;
     const daysTouched = this.#days.takeTouched();
     // What an hour has just said, its day need not be asked about.
     const saidByHour = new Set<DayState | undefined>();
