@@ -1,0 +1,37 @@
+import { expect, it } from "vitest";
+import type { PackedFacts } from "../../../src/core/shard/rpc.ts";
+import { NetworkFacts } from "../../../src/core/slots/network-facts.ts";
+import { StateReader, StateWriter } from "../../../src/core/slots/state-bytes.ts";
+import { FactsExchange, mergedFacts } from "../../../src/tiers/facts-exchange.ts";
+
+function packed(hash: number, sources: number): PackedFacts {
+  const facts = new NetworkFacts();
+  facts.ofSlot(0).addSources(hash, sources, 0);
+  const writer = new StateWriter();
+  facts.save(writer);
+  return writer.bytes().slice();
+}
+
+function sourcesIn(facts: PackedFacts | undefined, hash: number): number | undefined {
+  return facts && NetworkFacts.load(new StateReader(facts)).sourcesOf(hash);
+}
+
+it("gives every shard what the others know, once, and again where it was lost", () => {
+  const exchange = new FactsExchange();
+  const [one, other] = [0, 1].map((index) => ({ tenant: "acme", index }));
+  expect(exchange.newsFor(other)).toEqual({});
+  expect(exchange.hasNews(one, 3)).toBe(true);
+  exchange.hear(one, 3, packed(7, 5));
+  expect(exchange.hasNews(one, 3)).toBe(false);
+  expect(exchange.hasNews(one, 4)).toBe(true);
+  expect(sourcesIn(exchange.newsFor(other).facts, 7)).toBe(5);
+  expect(exchange.newsFor(other)).toEqual({});
+  exchange.lost(other);
+  expect(sourcesIn(exchange.newsFor(other).facts, 7)).toBe(5);
+  expect(exchange.newsFor({ tenant: "lab", index: 1 })).toEqual({});
+});
+
+it("merges what all shards say", () => {
+  const merged = mergedFacts([packed(7, 5), packed(7, 9), packed(8, 2)]);
+  expect([7, 8, 9].map((hash) => sourcesIn(merged, hash))).toEqual([9, 2, 1]);
+});
