@@ -23,13 +23,13 @@ export const plantedBugs = {
     replace: "if (before)",
   },
   wall_clock_in_a_detector: {
-    file: "src/core/detectors/port-scan.ts",
-    find: "score: rounded(scoreOf(value, threshold)),",
-    replace: "score: rounded(scoreOf(value, threshold) * (1 - (Date.now() % 1000) / 1000)),",
+    file: "src/core/detectors/port-scan/finding.ts",
+    find: "score: rounded(scoreOf(hit.value, hit.threshold)),",
+    replace: "score: rounded(scoreOf(hit.value, hit.threshold) * (1 - (Date.now() % 1000) / 1000)),",
   },
   field_missing_in_the_snapshot: {
-    file: "src/core/detectors/port-scan.ts",
-    find: "writer.f64(state.records);",
+    file: "src/core/detectors/port-scan/states.ts",
+    find: "writer.f64(records);",
     replace: "writer.f64(0);",
   },
   lateness_per_shard: {
