@@ -74,13 +74,13 @@ function checkClosedOnce(broken: RunOptions = {}): void {
 }
 
 /** Rule 4: fold(A ++ B) = fold(A) + fold(B), cut at any place. */
-function checkFoldAdds(broken: RunOptions = {}): void {
+function checkFoldAdds(broken: RunOptions = {}, numRuns = 8): void {
   const whole = finalVerdicts(trace, broken);
   fc.assert(
     fc.property(fc.integer({ min: 500, max: trace.length - 1 }), (cut) => {
       expect(finalVerdicts(trace, { cut, ...broken })).toEqual(whole);
     }),
-    { numRuns: 8 },
+    { numRuns },
   );
 }
 
@@ -130,7 +130,8 @@ describe("promise 3, broken on purpose", () => {
   });
 
   it("rule 4: notices contacts that do not add up", () => {
-    expect(() => checkFoldAdds({ tamper: saturates })).toThrow("Property failed");
+    // A quarter of the cuts shows it.
+    expect(() => checkFoldAdds({ tamper: saturates }, 60)).toThrow("Property failed");
   });
 
   it("rule 5: notices a generator of chance", () => {
