@@ -23,6 +23,10 @@ export const evaluate = command({
     sweep: { type: "boolean", description: "Plant the attacks and look-alikes of test/sweep/grid.ts" },
     unseen: { type: "boolean", description: "Of the sweep, the seeds that nobody develops by" },
     quick: { type: "boolean", description: "Of the sweep, a fixed part of one seed" },
+    seeds: {
+      type: "string",
+      description: "Of the sweep, the first so many seeds, and captures for their scores alone",
+    },
     write: { type: "boolean", description: "Write docs/quality.md from the sweep" },
     record: { type: "boolean", description: "Write test/sweep/recorded.json from the quick sweep" },
   },
@@ -32,7 +36,11 @@ export const evaluate = command({
     const threats = args.threats?.split(",");
     if (args.sweep === true) {
       const given = args.captures === undefined ? undefined : await sweepCaptures(args.captures, args.quick === true);
-      return runSweep({ ...given, ...flagsOf(args), threats, command: rawArgs.join(" ") });
+      const seeds = args.seeds === undefined ? undefined : Number(args.seeds);
+      if (seeds !== undefined && !(Number.isInteger(seeds) && seeds > 0))
+        throw new Failure("--seeds takes a number.", 2);
+      const captures = seeds === undefined ? given?.captures : [];
+      return runSweep({ ...given, ...flagsOf(args), captures, seeds, threats, command: rawArgs.join(" ") });
     }
     if (args.captures === undefined) throw new Failure("Say --captures with a folder, or --sweep.", 2);
     const truth = chosen(readTruth(join(args.captures, "truth.json")), args.only?.split(","));

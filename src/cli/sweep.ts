@@ -21,6 +21,8 @@ export interface SweepArguments {
   write: boolean;
   record: boolean;
   threats?: string[] | undefined;
+  /** How many of the seeds; all unless told. */
+  seeds?: number | undefined;
   /** Benign captures, and the scores of all, where a folder of captures was named. */
   captures?: CaptureRows[] | undefined;
   scores?: CaptureScores | undefined;
@@ -37,7 +39,7 @@ export function runSweep(args: SweepArguments): void {
   if (args.record && (!quick || unseen || threats !== undefined))
     throw new Failure("--record takes --quick, and neither --unseen nor --threats.", 2);
   if (args.write && (quick || threats !== undefined)) throw new Failure("--write takes the whole sweep.", 2);
-  const chosen = seeds[unseen ? "unseen" : "seen"];
+  const chosen = seeds[unseen ? "unseen" : "seen"].slice(0, args.seeds);
   const scenes: JudgedScene[] = [];
   for (const scene of sweep({ seeds: chosen, quick, threats, captures })) {
     scenes.push(scene);

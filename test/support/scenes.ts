@@ -173,7 +173,7 @@ export function cloud(options: SceneOptions): Scene {
       { ...place, random: random.fork("v6") },
       "fd00:20::20",
       Math.round(60 * hours * size),
-      () => `2001:db8:18::${(visitorNumber() + 1).toString(16)}`,
+      () => `2001:db8:18::${((visitorNumber() % 0xffff) + 1).toString(16)}`,
     ),
     ...forwarding(place, forwarders, 5000),
     ...timekeeping({ ...place, clients: servers.slice(0, 20) }, timeServers),
