@@ -2,14 +2,8 @@ import { DurableObject } from "cloudflare:workers";
 import { consoleLog, readConfig, systemClock } from "../src/config.ts";
 import { detectors } from "../src/core/detectors/index.ts";
 import { Shard } from "../src/core/shard/shard.ts";
-import type {
-  ApplyRequest,
-  ApplyResult,
-  EndRequest,
-  EndResult,
-  PackedFacts,
-  ShardGauges,
-} from "../src/core/shard/rpc.ts";
+import type { ApplyRequest, ApplyResult, EndRequest, EndResult, ShardGauges } from "../src/core/shard/rpc.ts";
+import type { PackedFacts } from "../src/core/slots/network-facts.ts";
 import { keyring } from "../src/security/tenant-keys.ts";
 import { d1AnomalyStore } from "../src/storage/d1-anomaly-store.ts";
 import { Outbox } from "../src/tiers/outbox.ts";

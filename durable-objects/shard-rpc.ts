@@ -1,11 +1,5 @@
-import type {
-  ApplyRequest,
-  ApplyResult,
-  EndRequest,
-  EndResult,
-  PackedFacts,
-  ShardGauges,
-} from "../src/core/shard/rpc.ts";
+import type { ApplyRequest, ApplyResult, EndRequest, EndResult, ShardGauges } from "../src/core/shard/rpc.ts";
+import type { PackedFacts } from "../src/core/slots/network-facts.ts";
 
 /** What the Worker asks of an EntityShard; the object implements it, tests may replace it. */
 export interface EntityShardRpc {

@@ -85,7 +85,7 @@ const shardGauges = v.strictObject({
   batch_keys_since_ms: countOrNull,
   pending_verdicts: count,
   pending_since_ms: countOrNull,
-  rows_written: v.strictObject({ log: count, state: count, keys: count, alarm: count }),
+  rows_written: v.strictObject({ log: count, state: count, keys: count, facts: count, alarm: count }),
   log_bytes_written: count,
   restored: v.strictObject({ entries: count, rows: count, bytes: count, set_aside: count, lost_slots: count }),
 });

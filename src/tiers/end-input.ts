@@ -1,4 +1,5 @@
-import type { EndRequest, EndResult, PackedFacts } from "../core/shard/rpc.ts";
+import type { EndRequest, EndResult } from "../core/shard/rpc.ts";
+import type { PackedFacts } from "../core/slots/network-facts.ts";
 import { mergedFacts } from "./facts-exchange.ts";
 import { callShard, isShardFailure, shardName, type ShardFailure, type ShardRef } from "./shard-call.ts";
 import { storeVerdicts, type ProcessParts, type StoredVerdicts } from "./store-verdicts.ts";

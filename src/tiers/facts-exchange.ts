@@ -1,6 +1,5 @@
-import type { ApplyRequest, PackedFacts } from "../core/shard/rpc.ts";
-import { NetworkFacts } from "../core/slots/network-facts.ts";
-import { StateReader, StateWriter } from "../core/slots/state-bytes.ts";
+import type { ApplyRequest } from "../core/shard/rpc.ts";
+import { NetworkFacts, type PackedFacts } from "../core/slots/network-facts.ts";
 import type { ShardRef } from "./shard-call.ts";
 
 /** Tenants whose facts an isolate carries from shard to shard, up to 300 KB each: those it heard of last. */
@@ -25,7 +24,7 @@ export class FactsExchange {
     const facts = this.#tenants.get(shard.tenant);
     if (!facts || facts.merged.revision === (facts.given.get(shard.index) ?? 0)) return {};
     facts.given.set(shard.index, facts.merged.revision);
-    return { facts: packed(facts.merged) };
+    return { facts: facts.merged.packed() };
   }
 
   /** The shard did not take the news. */
@@ -44,23 +43,13 @@ export class FactsExchange {
     this.#tenants.set(tenant, known);
     if (this.#tenants.size > tenantsMax) this.#tenants.delete([...this.#tenants.keys()][0]);
     known.heard.set(index, revision);
-    known.merged.merge(unpacked(facts));
+    known.merged.merge(NetworkFacts.unpacked(facts));
   }
 }
 
 /** What several shards know, as one. */
 export function mergedFacts(all: readonly PackedFacts[]): PackedFacts {
   const merged = new NetworkFacts();
-  for (const facts of all) merged.merge(unpacked(facts));
-  return packed(merged);
-}
-
-function packed(facts: NetworkFacts): PackedFacts {
-  const writer = new StateWriter(4096);
-  facts.save(writer);
-  return writer.bytes().slice();
-}
-
-function unpacked(facts: PackedFacts): NetworkFacts {
-  return NetworkFacts.load(new StateReader(facts));
+  for (const facts of all) merged.merge(NetworkFacts.unpacked(facts));
+  return merged.packed();
 }

@@ -3,7 +3,8 @@ import { consoleLog, readConfig, type Clock, type Config, type Log } from "../co
 import { unconfigured } from "../core/detectors/configuration.ts";
 import { detectors } from "../core/detectors/index.ts";
 import { MemoryStorage } from "../core/shard/memory-storage.ts";
-import type { ApplyRequest, ApplyResult, EndRequest, EndResult, PackedFacts, ShardGauges } from "../core/shard/rpc.ts";
+import type { ApplyRequest, ApplyResult, EndRequest, EndResult, ShardGauges } from "../core/shard/rpc.ts";
+import type { PackedFacts } from "../core/slots/network-facts.ts";
 import { Shard } from "../core/shard/shard.ts";
 import { severities, type Anomaly } from "../core/verdict.ts";
 import { keyring } from "../security/tenant-keys.ts";

@@ -6,7 +6,7 @@ export interface Cost {
   shards: number;
   flows_per_batch: number;
   calls_per_batch: number;
-  rows_per_batch: { log: number; state: number; keys: number; alarm: number };
+  rows_per_batch: { log: number; state: number; keys: number; facts: number; alarm: number };
   log_bytes_per_batch: number;
   anomaly_writes_per_flow: number;
   cpu_us_per_flow: number;
@@ -31,6 +31,7 @@ export async function billOf(poster: Poster): Promise<Bill> {
       log: sum((shard) => shard.rows_written.log),
       state: sum((shard) => shard.rows_written.state),
       keys: sum((shard) => shard.rows_written.keys),
+      facts: sum((shard) => shard.rows_written.facts),
       alarm: sum((shard) => shard.rows_written.alarm),
     },
     logBytes: sum((shard) => shard.log_bytes_written),
@@ -53,9 +54,10 @@ export function costOf(
     log: perBatch((bill) => bill.rows.log),
     state: perBatch((bill) => bill.rows.state),
     keys: perBatch((bill) => bill.rows.keys),
+    facts: perBatch((bill) => bill.rows.facts),
     alarm: perBatch((bill) => bill.rows.alarm),
   };
-  const rowsPerFlow = (rows.log + rows.state + rows.keys + rows.alarm) / n;
+  const rowsPerFlow = (rows.log + rows.state + rows.keys + rows.facts + rows.alarm) / n;
   const anomalyWrites = perBatch((bill) => bill.anomalyWrites) / n;
   // At most: all of a batch's CPU, shared among its calls.
   const callMs = (c * n) / 1000 / shards;

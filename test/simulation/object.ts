@@ -2,14 +2,8 @@ import type { EntityShardRpc } from "../../durable-objects/shard-rpc.ts";
 import type { Detector } from "../../src/core/detectors/detector.ts";
 import { MemoryStorage } from "../../src/core/shard/memory-storage.ts";
 import { blobKinds } from "../../src/core/shard/storage.ts";
-import type {
-  ApplyRequest,
-  ApplyResult,
-  EndRequest,
-  EndResult,
-  PackedFacts,
-  ShardGauges,
-} from "../../src/core/shard/rpc.ts";
+import type { ApplyRequest, ApplyResult, EndRequest, EndResult, ShardGauges } from "../../src/core/shard/rpc.ts";
+import type { PackedFacts } from "../../src/core/slots/network-facts.ts";
 import { Shard } from "../../src/core/shard/shard.ts";
 import type { SlotBounds } from "../../src/core/slots/slot.ts";
 import type { SlotSet } from "../../src/core/slots/slot-set.ts";

@@ -5,10 +5,10 @@ import { hashOf, SourcePairs, type Pair } from "../sketches/source-pairs.ts";
 import type { MemoryCodec } from "../slots/entity-memory.ts";
 import type { EntityState, EntityWindows, Entry, StateCodec } from "../slots/entity-windows.ts";
 import type { Finding } from "../verdict.ts";
-import { binMs, habitOf, habitScoreMin, lookAt } from "./beacons/look.ts";
-import { reportOf } from "./beacons/report.ts";
-import { c2BeaconThresholds, type C2BeaconSettings } from "./beacons/settings.ts";
-import { byStrength, judgePair, judgeTurns, type Context } from "./beacons/suspect.ts";
+import { binMs, habitOf, habitScoreMin, lookAt } from "./c2-beacon/look.ts";
+import { reportOf } from "./c2-beacon/report.ts";
+import { c2BeaconThresholds, type C2BeaconSettings } from "./c2-beacon/settings.ts";
+import { byStrength, judgePair, judgeTurns, type Context } from "./c2-beacon/suspect.ts";
 import type { Detector, SlotContacts } from "./detector.ts";
 import { windowed, type Known } from "./windowed.ts";
 

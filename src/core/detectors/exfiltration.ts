@@ -5,7 +5,7 @@ import { protocolName, serviceName, serviceOf, servicePort, serviceProtocol } fr
 import { HashedRows } from "../sketches/hashed-rows.ts";
 import type { MemoryCodec } from "../slots/entity-memory.ts";
 import type { EntityState, Entry, StateCodec } from "../slots/entity-windows.ts";
-import type { NetworkFacts } from "../slots/network-facts.ts";
+import { isRare, type NetworkFacts } from "../slots/network-facts.ts";
 import { peersMax, severities, type AddressWords, type Finding, type Observed, type Peer } from "../verdict.ts";
 import type { Detector } from "./detector.ts";
 import { byAddress } from "./forgetting.ts";
@@ -363,17 +363,6 @@ function hasHabit({ ratios }: Habit): boolean {
 const firstRatioMin = 0.8;
 const firstShareMin = 0.5;
 
-/** A destination is rare while at most so many of the tenant's hosts call it, or this share of them: RITA's 2 %. */
-const rareSourcesMax = 2;
-const rareShare = 0.02;
-/** Of more than this many sources, facts tell no number. */
-const toldSourcesMax = 60;
-
-function isRare(facts: NetworkFacts | undefined, sources: number): boolean {
-  const most = Math.max(rareSourcesMax, rareShare * (facts?.hosts ?? 0));
-  return sources <= Math.min(most, toldSourcesMax);
-}
-
 type Reason = "above_baseline" | "new_destination" | "turned_producer";
 
 /** An upload, and what speaks against it. */
@@ -445,7 +434,7 @@ function byHabit(
   const sources = sourcesOf(upload, day.state.destinations, facts);
   const reasons: Reason[] = [];
   if (upload.sent >= limit) reasons.push("above_baseline");
-  if (!isKnownOne && isRare(facts, sources)) reasons.push("new_destination");
+  if (!isKnownOne && isRare(sources, facts)) reasons.push("new_destination");
   if (day.ratio - day.usualRatio >= ratioShiftMin) reasons.push("turned_producer");
   return {
     upload,
@@ -471,7 +460,7 @@ function bySize(
   const isMost = upload.sent >= firstShareMin * state.sentBytes;
   const known = habit && destinationIn(habit, upload.prefix);
   const isKnownOne = known !== undefined && isKnown(known);
-  const isNewOne = !isKnownOne && isRare(facts, sources);
+  const isNewOne = !isKnownOne && isRare(sources, facts);
   const isAlarm = upload.sent >= limit && ratio >= firstRatioMin && isMost && isNewOne;
   return { upload, ratio, reasons: [], limit, usualBytes: known?.bytesMax ?? 0, isKnown: isKnownOne, sources, isAlarm };
 }

@@ -6,7 +6,7 @@ import { formatEntity, neighbourhoodOf } from "../flow/prefixes.ts";
 import { protocolName, serviceName, serviceOf, servicePort, serviceProtocol } from "../flow/protocols.ts";
 import type { MemoryCodec } from "../slots/entity-memory.ts";
 import type { EntityState, Entry, StateCodec } from "../slots/entity-windows.ts";
-import type { NetworkFacts } from "../slots/network-facts.ts";
+import { isRare, type NetworkFacts } from "../slots/network-facts.ts";
 import { peersMax, severities, type AddressWords, type Finding, type Severity } from "../verdict.ts";
 import type { Detector } from "./detector.ts";
 import { HashedRows } from "../sketches/hashed-rows.ts";
@@ -394,10 +394,7 @@ const trickleBytesPerHour = 60_000;
 const uploadBytesMin = 10_000_000;
 const uploadFactor = 4;
 
-/** As in exfiltration: RITA's 2 % of the hosts. Fewer hosts than these are no network to be rare in. */
-const rareSourcesMax = 2;
-const rareShare = 0.02;
-const toldSourcesMax = 60;
+/** Fewer hosts than these are no network to be rare in. */
 const networkHostsMin = 5;
 /** Days with long connections from which a host's peers are known. */
 const pastDaysMin = 2;
@@ -450,7 +447,7 @@ function judgeConnection(
 ): Suspicion {
   const hours = hoursOf(connection);
   const sources = facts?.sourcesOf(connection.targetHash) ?? 1;
-  const isCommon = sources > Math.min(Math.max(rareSourcesMax, rareShare * (facts?.hosts ?? 0)), toldSourcesMax);
+  const isCommon = !isRare(sources, facts);
   const reasons = reasonsOf(connection, past, facts !== undefined && facts.hosts >= networkHostsMin && !isCommon);
   const has = (...some: Reason[]) => some.some((reason) => reasons.includes(reason));
   const isUncommon = has("uncommon_service");
@@ -467,7 +464,7 @@ function judgeConnection(
   return { connection, reasons, sources, reached, limitHours, severity };
 }
 
-function reasonsOf(connection: Connection, past: Past | undefined, isRare: boolean): Reason[] {
+function reasonsOf(connection: Connection, past: Past | undefined, isUnshared: boolean): Reason[] {
   const { target, service, sent, received } = connection;
   const port = servicePort(service);
   const prefix = neighbourhoodOf(...target);
@@ -475,7 +472,7 @@ function reasonsOf(connection: Connection, past: Past | undefined, isRare: boole
   const reasons: Reason[] = [];
   if (clearTextPorts.has(port) && serviceProtocol(service) === Protocol.Tcp) reasons.push("clear_text");
   if (!heldPorts.has(port)) reasons.push("uncommon_service");
-  if (isRare && isNew) reasons.push("rare_destination");
+  if (isUnshared && isNew) reasons.push("rare_destination");
   if (past && past.days >= pastDaysMin && isNew) reasons.push("new_peer");
   if (sent + received <= trickleBytesPerHour * hoursOf(connection)) reasons.push("trickle");
   if (sent >= uploadBytesMin && sent >= uploadFactor * received) reasons.push("upload");

@@ -3,8 +3,9 @@ import { Protocol } from "../flow/flow-batch.ts";
 import { hashService } from "../flow/keyed-hash.ts";
 import { formatEntity } from "../flow/prefixes.ts";
 import { protocolName, serviceName, serviceOf } from "../flow/protocols.ts";
-import { BottomRows } from "../sketches/bottom-rows.ts";
-import type { EntityState, EntityWindows, Entry, StateCodec } from "../slots/entity-windows.ts";
+import type { BottomRows } from "../sketches/bottom-rows.ts";
+import type { EntityWindows, Entry } from "../slots/entity-windows.ts";
+import { rowsCodec, type RowsState } from "../slots/rows-codec.ts";
 import { peersMax, type Finding, type Peer } from "../verdict.ts";
 import type { Detector, SlotContacts } from "./detector.ts";
 import { sampledConfidence, samplingErrorPercent } from "./sampling.ts";
@@ -68,22 +69,7 @@ const Sum = { Exchanges: 0, SamplingRate: 1 } as const;
 /** A row is a service in one direction, its peers are outsiders. */
 const shape = { peers: 8, sums: 2 };
 
-interface PolicyState extends EntityState {
-  rows: BottomRows;
-}
-
-/** In V8's heap, in bytes: of a state without its rows; of a small one, packed, without its row. Measured. */
-const stateBytes = 50;
-const packedBytes = 20;
-
-const codec: StateCodec<PolicyState> = {
-  create: () => ({ touched: false, rows: new BottomRows(rowsKept, shape) }),
-  save: ({ rows }, writer) => rows.save(writer),
-  load: (reader) => ({ touched: false, rows: BottomRows.load(rowsKept, shape, reader) }),
-  bytes: ({ rows }) => stateBytes + rows.memoryBytes,
-  isSmall: ({ rows }) => rows.size <= 1 && rows.total(Sum.Exchanges) <= 1,
-  smallBytes: ({ rows }) => packedBytes + rows.packedBytes,
-};
+const codec = rowsCodec(rowsKept, shape, Sum.Exchanges);
 
 /**
  * Policy: a service that belongs inside crosses the border, and is answered.
@@ -123,12 +109,12 @@ export const policy: Detector<PolicySettings> = {
     ),
 };
 
-function learn(slot: SlotContacts, windows: EntityWindows<PolicyState>): void {
+function learn(slot: SlotContacts, windows: EntityWindows<RowsState>): void {
   learnOutbound(slot, windows);
   learnInbound(slot, windows);
 }
 
-function learnOutbound({ contacts, outbound }: SlotContacts, windows: EntityWindows<PolicyState>): void {
+function learnOutbound({ contacts, outbound }: SlotContacts, windows: EntityWindows<RowsState>): void {
   const { pairs, addresses, addressHash } = contacts;
   for (const i of outbound) {
     const port = pairs.port[i];
@@ -147,7 +133,7 @@ function learnOutbound({ contacts, outbound }: SlotContacts, windows: EntityWind
   }
 }
 
-function learnInbound({ contacts, targets: indexes }: SlotContacts, windows: EntityWindows<PolicyState>): void {
+function learnInbound({ contacts, targets: indexes }: SlotContacts, windows: EntityWindows<RowsState>): void {
   const { targets, addresses, addressHash, internal } = contacts;
   for (const i of indexes) {
     const port = targets.port[i];
@@ -195,7 +181,7 @@ interface Breach {
   raise: number;
 }
 
-function judge(entry: Entry<PolicyState>, settings: Readonly<PolicySettings>): Finding | undefined {
+function judge(entry: Entry<RowsState>, settings: Readonly<PolicySettings>): Finding | undefined {
   const { rows } = entry.state;
   const breaches: Breach[] = [];
   for (let row = 0; row < rows.size; row++) {
@@ -219,7 +205,7 @@ function byWeight(a: Breach, b: Breach): number {
 const confidenceOfPort = { [Protocol.Tcp]: 0.8, [Protocol.Udp]: 0.6 } as Readonly<Record<number, number>>;
 
 function findingOf(
-  { address, windowStartMs, state }: Entry<PolicyState>,
+  { address, windowStartMs, state }: Entry<RowsState>,
   breaches: readonly Breach[],
   settings: Readonly<PolicySettings>,
 ): Finding {

@@ -3,9 +3,9 @@ import { Protocol } from "../flow/flow-batch.ts";
 import { hashService } from "../flow/keyed-hash.ts";
 import { formatEntity } from "../flow/prefixes.ts";
 import { protocolName, serviceName, serviceOf, servicePort, serviceProtocol } from "../flow/protocols.ts";
-import { BottomRows } from "../sketches/bottom-rows.ts";
 import type { MemoryCodec } from "../slots/entity-memory.ts";
-import type { EntityState, EntityWindows, Entry, StateCodec } from "../slots/entity-windows.ts";
+import type { EntityWindows, Entry } from "../slots/entity-windows.ts";
+import { rowsCodec, type RowsState } from "../slots/rows-codec.ts";
 import { peersMax, type Finding } from "../verdict.ts";
 import type { Detector, SlotContacts } from "./detector.ts";
 import { sampledConfidence, samplingErrorPercent } from "./sampling.ts";
@@ -32,26 +32,7 @@ const Sum = { Answered: 0, External: 1, SamplingRate: 2 } as const;
 /** A row is a service, its peer a client. */
 const shape = { peers: 1, sums: 3 };
 
-interface ServedState extends EntityState {
-  services: BottomRows;
-}
-
-/** In V8's heap, in bytes: of a state without its rows; of a small one, packed, without its row. Measured. */
-const stateBytes = 50;
-const packedBytes = 20;
-
-const codec: StateCodec<ServedState> = {
-  create: () => ({ touched: false, services: new BottomRows(servicesKept, shape) }),
-  save: ({ services }, writer) => services.save(writer),
-  load: (reader) => ({ touched: false, services: BottomRows.load(servicesKept, shape, reader) }),
-  bytes: ({ services }) => stateBytes + services.memoryBytes,
-  isSmall: ({ services }) => isSmall(services),
-  smallBytes: ({ services }) => packedBytes + services.packedBytes,
-};
-
-function isSmall(services: BottomRows): boolean {
-  return services.size <= 1 && services.total(Sum.Answered) <= 1;
-}
+const codec = rowsCodec(servicesKept, shape, Sum.Answered);
 
 interface ServedMemory {
   /** Closed days on which the host served. */
@@ -130,24 +111,24 @@ export const rareService: Detector<RareServiceSettings> = {
         memory,
         learn,
         judge,
-        interest: ({ services }) => 1 + services.total(Sum.Answered),
+        interest: ({ rows }) => 1 + rows.total(Sum.Answered),
         remember,
         // Small states may be packed, and then show nothing when their window closes.
-        isRemembered: ({ state }) => !isSmall(state.services),
+        isRemembered: ({ state }) => !codec.isSmall(state),
       },
       settings,
       saved,
     ),
 };
 
-function learn({ contacts, targets: indexes }: SlotContacts, windows: EntityWindows<ServedState>): void {
+function learn({ contacts, targets: indexes }: SlotContacts, windows: EntityWindows<RowsState>): void {
   const { targets, addresses, addressHash, internal } = contacts;
   for (const i of indexes) {
     const [port, protocol, target] = [targets.port[i], targets.protocol[i], targets.target[i]];
     if (targets.answered[i] === 0 || port >= clientPortMin || internal[target] === 0) continue;
     if (protocol !== Protocol.Tcp && protocol !== Protocol.Udp) continue;
     const entry = windows.at(addresses, target, targets.bucket[i]);
-    const { services } = entry.state;
+    const { rows: services } = entry.state;
     const row = services.row(hashService(addressHash[target], port, protocol), serviceOf(port, protocol));
     if (row < 0) continue;
     services.add(row, Sum.Answered, targets.answered[i]);
@@ -163,7 +144,7 @@ function learn({ contacts, targets: indexes }: SlotContacts, windows: EntityWind
   }
 }
 
-function remember({ state: { services }, windowStartMs }: Entry<ServedState>, known: ServedMemory): void {
+function remember({ state: { rows: services }, windowStartMs }: Entry<RowsState>, known: ServedMemory): void {
   const { lastDays } = known;
   known.days++;
   if (!services.isExact) known.isUnbounded = true;
@@ -183,11 +164,11 @@ interface NewService {
 }
 
 function judge(
-  entry: Entry<ServedState>,
+  entry: Entry<RowsState>,
   settings: Readonly<RareServiceSettings>,
   all: Known<ServedMemory>,
 ): Finding | undefined {
-  const { services } = entry.state;
+  const { rows: services } = entry.state;
   if (!services.isExact || services.total(Sum.Answered) < settings.exchangesMin) return undefined;
   const known = all.memoryOf(entry.address);
   if (!known || known.days < settings.baselineDaysMin || known.isUnbounded) return undefined;
@@ -211,7 +192,7 @@ function byReach(a: NewService, b: NewService): number {
 const baselineHalfDays = 2;
 
 function findingOf(
-  { address, windowStartMs, state: { services } }: Entry<ServedState>,
+  { address, windowStartMs, state: { rows: services } }: Entry<RowsState>,
   fresh: readonly NewService[],
   known: ServedMemory,
   settings: Readonly<RareServiceSettings>,

@@ -84,12 +84,13 @@ export function windowed<S extends EntityState, M, Settings extends object>(
     findings(closedMs, facts) {
       if (!windows.hasNews(closedMs)) return nothingNew;
       const opinions: Opinion[] = [];
+      const now = knownWith(facts);
       const judge = (entry: Entry<S>, final: boolean) => {
-        const finding = kind.judge(entry, settings, knownWith(facts));
+        const finding = kind.judge(entry, settings, now);
         if (!finding) return false;
         // A closed window is explained after the memory has learnt from it: by what was known before.
         const before = final ? memories.copyOf(entry.address) : undefined;
-        const known = final ? { memoryOf: () => before, facts } : knownWith(facts);
+        const known = final ? { memoryOf: () => before, facts } : now;
         opinions.push({ finding, final, judge: (other) => kind.judge(entry, other as Settings, known) });
         return isAlarm(finding);
       };

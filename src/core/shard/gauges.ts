@@ -6,6 +6,7 @@ import type { KeySegments } from "./key-segments.ts";
 import type { ShardGauges } from "./rpc.ts";
 import type { Restored } from "./shard.ts";
 import type { Snapshots } from "./snapshots.ts";
+import type { StoredFacts } from "./stored-facts.ts";
 
 /** What a shard says of itself. */
 export function gaugesOf(
@@ -14,6 +15,7 @@ export function gaugesOf(
   journal: Journal,
   snapshots: Snapshots,
   keys: KeySegments,
+  facts: StoredFacts,
   restored: Restored,
 ): ShardGauges {
   const pending = used.flatMap((slot) => [...slot.pending()]);
@@ -40,7 +42,13 @@ export function gaugesOf(
     batch_keys_since_ms: ledger.oldestReceivedAtMs ?? null,
     pending_verdicts: pending.length,
     pending_since_ms: pending.length === 0 ? null : least(pending.map(({ receivedAtMs }) => receivedAtMs)),
-    rows_written: { log: journal.rowsWritten, state: snapshots.rowsWritten, keys: keys.rowsWritten, alarm: 0 },
+    rows_written: {
+      log: journal.rowsWritten,
+      state: snapshots.rowsWritten,
+      keys: keys.rowsWritten,
+      facts: facts.rowsWritten,
+      alarm: 0,
+    },
     log_bytes_written: journal.bytesWritten,
     restored: {
       entries: restored.entries,

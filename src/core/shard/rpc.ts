@@ -1,10 +1,8 @@
 import type { Configuration } from "../detectors/configuration.ts";
 import type { PackedContacts } from "../flow/pack-contacts.ts";
 import type { KnownRecord } from "../slots/slots.ts";
+import type { PackedFacts } from "../slots/network-facts.ts";
 import type { Acknowledgement, PendingVerdict } from "../slots/slot.ts";
-
-/** What `NetworkFacts.save` wrote. */
-export type PackedFacts = Uint8Array<ArrayBuffer>;
 
 /** One part of a batch, for one shard. */
 export interface ApplyRequest {
@@ -93,7 +91,7 @@ export interface ShardGauges {
   pending_verdicts: number;
   pending_since_ms: number | null;
   /** Since the object started; an alarm that is set is a row as well. */
-  rows_written: { log: number; state: number; keys: number; alarm: number };
+  rows_written: { log: number; state: number; keys: number; facts: number; alarm: number };
   log_bytes_written: number;
   /** What the last restore found. */
   restored: { entries: number; rows: number; bytes: number; set_aside: number; lost_slots: number };

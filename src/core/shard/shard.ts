@@ -5,15 +5,15 @@ import type { Detector } from "../detectors/detector.ts";
 import { SlotSet } from "../slots/slot-set.ts";
 import type { Acknowledgement, PendingVerdict, Slot, SlotBounds } from "../slots/slot.ts";
 import { Slots, slotsOf } from "../slots/slots.ts";
-import { NetworkFacts } from "../slots/network-facts.ts";
-import { StateReader, StateWriter } from "../slots/state-bytes.ts";
+import { NetworkFacts, type PackedFacts } from "../slots/network-facts.ts";
+import { StateReader } from "../slots/state-bytes.ts";
 import { BatchLedger } from "./batch-ledger.ts";
 import type { Entry, EntryHead } from "./entry.ts";
 import { gaugesOf } from "./gauges.ts";
 import { Journal } from "./journal.ts";
 import { KeySegments } from "./key-segments.ts";
 import { movedSlots, movedSlotsOf } from "./moved-slots.ts";
-import type { ApplyRequest, ApplyResult, EndRequest, PackedFacts, ShardGauges } from "./rpc.ts";
+import type { ApplyRequest, ApplyResult, EndRequest, ShardGauges } from "./rpc.ts";
 import { logBounds, Snapshots, type LogBounds } from "./snapshots.ts";
 import type { ShardStorage } from "./storage.ts";
 import { StoredFacts } from "./stored-facts.ts";
@@ -123,9 +123,7 @@ export class Shard {
   facts(everything: boolean): PackedFacts {
     const facts = this.#slots.facts.copy();
     if (everything) for (const slot of this.#owned()) slot.tell(facts);
-    const writer = new StateWriter(4096);
-    facts.save(writer);
-    return writer.bytes().slice();
+    return facts.packed();
   }
 
   /**
@@ -161,12 +159,20 @@ export class Shard {
   }
 
   gauges(): ShardGauges {
-    return gaugesOf(this.#owned(), this.#ledger, this.#journal, this.#snapshots, this.#keys, this.restored);
+    return gaugesOf(
+      this.#owned(),
+      this.#ledger,
+      this.#journal,
+      this.#snapshots,
+      this.#keys,
+      this.#facts,
+      this.restored,
+    );
   }
 
   /** What other shards know of the network. */
   #hear(told: PackedFacts | undefined): void {
-    if (told) this.#slots.facts.merge(NetworkFacts.load(new StateReader(told)));
+    if (told) this.#slots.facts.merge(NetworkFacts.unpacked(told));
   }
 
   /** Without the slots that were given away. */

@@ -1,5 +1,4 @@
 import { NetworkFacts } from "../slots/network-facts.ts";
-import { StateReader, StateWriter } from "../slots/state-bytes.ts";
 import { Assembly, framesOf } from "./frames.ts";
 import type { ShardStorage } from "./storage.ts";
 
@@ -22,7 +21,7 @@ export class StoredFacts {
     const latest = assembly.texts().at(-1);
     if (!latest) return;
     this.#number = latest.number;
-    facts.merge(NetworkFacts.load(new StateReader(latest.bytes)));
+    facts.merge(NetworkFacts.unpacked(latest.bytes));
     this.#revision = facts.revision;
   }
 
@@ -31,9 +30,7 @@ export class StoredFacts {
     if (facts.revision === this.#revision) return;
     this.#revision = facts.revision;
     this.#number++;
-    const writer = new StateWriter(4096);
-    facts.save(writer);
-    framesOf(this.#number, writer.bytes()).forEach((frame, place) => {
+    framesOf(this.#number, facts.packed()).forEach((frame, place) => {
       this.#storage.write("facts", place, frame);
       this.rowsWritten++;
     });

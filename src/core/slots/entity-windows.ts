@@ -111,7 +111,10 @@ export class EntityWindows<S extends EntityState> {
     this.#codec = codec;
   }
 
-  /** The entity's state in the window of `bucket`, made if need be. */
+  /**
+   * The entity's state in the window of `bucket`, made if need be. Who passes the same `addresses` and index again gets the
+   * same entity: an array must not be written over between calls.
+   */
   at(addresses: Uint32Array, index: number, bucket: number): Entry<S> {
     const atMs = bucket * bucketMs;
     const windowStartMs = atMs - (atMs % this.lengthMs);

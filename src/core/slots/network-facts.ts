@@ -1,4 +1,4 @@
-import type { StateReader, StateWriter } from "./state-bytes.ts";
+import { StateReader, StateWriter } from "./state-bytes.ts";
 
 /** Distinct sources of one target up to which they are told apart: beyond, it is common whatever the number. */
 const sourcesMax = 64;
@@ -23,6 +23,22 @@ interface Day {
   sources: Map<number, number>;
   /** By slot. */
   hosts: Map<number, number>;
+  /** Of all slots. */
+  hostCount: number;
+}
+
+/** What `NetworkFacts.packed` made. */
+export type PackedFacts = Uint8Array<ArrayBuffer>;
+
+/** A target is rare while at most so many of the tenant's hosts call it, or this share of them: RITA's 2 %. */
+const rareSourcesMax = 2;
+const rareShare = 0.02;
+/** From here on `sourcesMax` may stand for more. */
+const toldSourcesMax = 60;
+
+/** Whether a target that so many of the tenant's own hosts call is rare, as far as is known. */
+export function isRare(sources: number, facts: NetworkFacts | undefined): boolean {
+  return sources <= Math.min(Math.max(rareSourcesMax, rareShare * (facts?.hosts ?? 0)), toldSourcesMax);
 }
 
 /**
@@ -47,12 +63,7 @@ export class NetworkFacts {
   /** The tenant's own hosts that were seen to call somebody outside, on the busiest of the last days. */
   get hosts(): number {
     let most = 0;
-    for (const { hosts } of this.#days.values()) {
-      most = Math.max(
-        most,
-        [...hosts.values()].reduce((sum, count) => sum + count, 0),
-      );
-    }
+    for (const { hostCount } of this.#days.values()) most = Math.max(most, hostCount);
     return most;
   }
 
@@ -76,17 +87,20 @@ export class NetworkFacts {
     return copy;
   }
 
-  save(writer: StateWriter): void {
+  packed(): PackedFacts {
+    const writer = new StateWriter(4096);
     writer.u32(this.#days.size);
     for (const [day, { sources, hosts }] of this.#days) {
       writer.u32(day);
       writer.words([...sources].flat());
       writer.words([...hosts].flat());
     }
+    return writer.bytes().slice();
   }
 
-  /** @throws RangeError if it is not what `save` wrote. */
-  static load(reader: StateReader): NetworkFacts {
+  /** @throws RangeError if it is not what `packed` made. */
+  static unpacked(bytes: PackedFacts): NetworkFacts {
+    const reader = new StateReader(bytes);
     const facts = new NetworkFacts();
     for (let left = reader.u32(); left > 0; left--) {
       const [day, sources, hosts] = [reader.u32(), reader.words(), reader.words()];
@@ -106,9 +120,11 @@ export class NetworkFacts {
   }
 
   #addHosts(slot: number, count: number, day: number): void {
-    const hosts = this.#day(day)?.hosts;
-    if (!hosts || (hosts.get(slot) ?? 0) >= count) return;
-    hosts.set(slot, count);
+    const known = this.#day(day);
+    const before = known?.hosts.get(slot) ?? 0;
+    if (!known || before >= count) return;
+    known.hosts.set(slot, count);
+    known.hostCount += count - before;
     this.revision++;
   }
 
@@ -119,7 +135,7 @@ export class NetworkFacts {
     const newest = Math.max(day, ...this.#days.keys());
     if (day <= newest - daysMax) return undefined;
     for (const old of this.#days.keys()) if (old <= newest - daysMax) this.#days.delete(old);
-    const made: Day = { sources: new Map(), hosts: new Map() };
+    const made: Day = { sources: new Map(), hosts: new Map(), hostCount: 0 };
     this.#days.set(day, made);
     return made;
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { c2Beacon } from "../../../src/core/detectors/c2-beacon.ts";
-import type { C2BeaconSettings } from "../../../src/core/detectors/beacons/settings.ts";
+import type { C2BeaconSettings } from "../../../src/core/detectors/c2-beacon/settings.ts";
 import type { Opinion, SlotDetector } from "../../../src/core/detectors/detector.ts";
 import { explained } from "../../../src/core/detectors/explain.ts";
 import { settingsOf } from "../../../src/core/detectors/thresholds.ts";

@@ -1,15 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { NetworkFacts } from "../../../src/core/slots/network-facts.ts";
-import { StateReader, StateWriter } from "../../../src/core/slots/state-bytes.ts";
 import { MemoryStorage } from "../../../src/core/shard/memory-storage.ts";
 import { StoredFacts } from "../../../src/core/shard/stored-facts.ts";
 
 const dayMs = 86_400_000;
 
 function again(facts: NetworkFacts): NetworkFacts {
-  const writer = new StateWriter();
-  facts.save(writer);
-  return NetworkFacts.load(new StateReader(writer.bytes()));
+  return NetworkFacts.unpacked(facts.packed());
 }
 
 describe("network facts", () => {

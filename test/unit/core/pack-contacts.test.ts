@@ -1,11 +1,25 @@
 import { describe, expect, it } from "vitest";
 import type { Contacts } from "../../../src/core/flow/contacts.ts";
+import { fold } from "../../../src/core/flow/fold.ts";
 import { slotOf } from "../../../src/core/flow/keyed-hash.ts";
+import { networkMatcher } from "../../../src/core/flow/networks.ts";
 import { packContacts, unpackContacts } from "../../../src/core/flow/pack-contacts.ts";
 import { shardOfSlot, splitContacts } from "../../../src/core/flow/split-contacts.ts";
-import { contactsOf, sampleTrace, type TraceFlow } from "../../support/trace.ts";
+import { batchOf, contactsOf, sampleTrace, type TraceFlow } from "../../support/trace.ts";
 
 const trace = sampleTrace(3).map((flow, i) => ({ ...flow, recordId: i + 1 }));
+
+/** Columns of one value a contact. */
+function columnsOf(group: { length: number }): { [name: string]: number[] } {
+  const lists = ["startsAt", "sourcesAt", "sources"];
+  const columns = Object.entries(group).filter(([name, column]) => {
+    const isStart = name === "startBytes" || (name === "startMs" && "startsAt" in group);
+    return ArrayBuffer.isView(column) && !lists.includes(name) && !isStart;
+  });
+  return Object.fromEntries(
+    columns.map(([name, column]) => [name, [...(column as unknown as Uint32Array).subarray(0, group.length)]]),
+  );
+}
 
 describe("packed contacts", () => {
   const wide: TraceFlow = { ...trace[0], sourceBytes: 2 ** 40, startMs: 12, durationMs: 5 };
@@ -17,6 +31,24 @@ describe("packed contacts", () => {
   ])("say the same: %s", (_, flows) => {
     const contacts = contactsOf(flows);
     expect(unpackContacts(packContacts(contacts))).toEqual(contacts);
+  });
+
+  /** The fold's own columns: `contactsOf` has packed already, and would not notice what packing gets wrong each time. */
+  it("hold what was folded, column by column", () => {
+    const long = trace.slice(0, 40).map((flow, i) => ({ ...flow, recordId: 10_000 + i, durationMs: 60_000 + i }));
+    const options = { hashKey: [1, 2], isInternal: networkMatcher(["10.0.0.0/8"]), allowanceMs: 1e12 } as const;
+    const { contacts } = fold(batchOf([...trace, ...long]), options);
+    expect(contacts.sessions.length).toBeGreaterThanOrEqual(long.length);
+    expect(contacts.prefixes.length).toBeGreaterThan(2);
+    const unpacked = unpackContacts(packContacts(contacts));
+    for (const group of ["pairs", "targets", "prefixes", "sessions", "records"] as const) {
+      expect([group, columnsOf(unpacked[group])]).toEqual([group, columnsOf(contacts[group])]);
+    }
+    const startsOf = ({ pairs }: Contacts) =>
+      Array.from({ length: pairs.length }, (_, i) => [
+        ...pairs.startMs.subarray(pairs.startsAt[i], pairs.startsAt[i] + pairs.startCount[i]),
+      ]);
+    expect(startsOf(unpacked)).toEqual(startsOf(contacts));
   });
 
   it("take less than half of the memory of their columns", () => {

@@ -1,19 +1,15 @@
 import { expect, it } from "vitest";
-import type { PackedFacts } from "../../../src/core/shard/rpc.ts";
-import { NetworkFacts } from "../../../src/core/slots/network-facts.ts";
-import { StateReader, StateWriter } from "../../../src/core/slots/state-bytes.ts";
+import { NetworkFacts, type PackedFacts } from "../../../src/core/slots/network-facts.ts";
 import { FactsExchange, mergedFacts } from "../../../src/tiers/facts-exchange.ts";
 
 function packed(hash: number, sources: number): PackedFacts {
   const facts = new NetworkFacts();
   facts.ofSlot(0).addSources(hash, sources, 0);
-  const writer = new StateWriter();
-  facts.save(writer);
-  return writer.bytes().slice();
+  return facts.packed();
 }
 
 function sourcesIn(facts: PackedFacts | undefined, hash: number): number | undefined {
-  return facts && NetworkFacts.load(new StateReader(facts)).sourcesOf(hash);
+  return facts && NetworkFacts.unpacked(facts).sourcesOf(hash);
 }
 
 it("gives every shard what the others know, once, and again where it was lost", () => {
