@@ -6,7 +6,7 @@ import { formatEntity, neighbourhoodOf } from "../flow/prefixes.ts";
 import { protocolName, serviceName, serviceOf, servicePort, serviceProtocol } from "../flow/protocols.ts";
 import type { MemoryCodec } from "../slots/entity-memory.ts";
 import type { EntityState, Entry, StateCodec } from "../slots/entity-windows.ts";
-import { isRare, type NetworkFacts } from "../slots/network-facts.ts";
+import { isRare, type FactsOfSlot, type NetworkFacts } from "../slots/network-facts.ts";
 import { peersMax, severities, type AddressWords, type Finding, type Severity } from "../verdict.ts";
 import type { Detector } from "./detector.ts";
 import { HashedRows } from "../sketches/hashed-rows.ts";
@@ -40,7 +40,7 @@ const freshMax = 64;
 /** In V8's heap, in bytes: of a state, of a connection with the slack that a growing array has, of a small state, packed. Measured. */
 const stateBytes = 250;
 const connectionBytes = 130;
-const packedBytes = 92;
+const packedBytes = 96;
 
 const Column = {
   Service: 6,
@@ -57,6 +57,8 @@ const Column = {
 const columns = 15;
 
 interface ConnectionState extends EntityState {
+  /** Keyed hash of the host. */
+  addressHash: number;
   connections: HashedRows;
 }
 
@@ -64,9 +66,16 @@ interface ConnectionState extends EntityState {
 const smallMs = 10 * minuteMs;
 
 const codec: StateCodec<ConnectionState> = {
-  create: () => ({ touched: false, connections: new HashedRows(columns, freshMax) }),
-  save: ({ connections }, writer) => connections.save(writer),
-  load: (reader) => ({ touched: false, connections: HashedRows.load(columns, freshMax, reader) }),
+  create: () => ({ touched: false, addressHash: 0, connections: new HashedRows(columns, freshMax) }),
+  save({ addressHash, connections }, writer) {
+    writer.u32(addressHash);
+    connections.save(writer);
+  },
+  load: (reader) => ({
+    touched: false,
+    addressHash: reader.u32(),
+    connections: HashedRows.load(columns, freshMax, reader),
+  }),
   bytes: ({ connections }) => stateBytes + connectionBytes * connections.size,
   isSmall: ({ connections }) =>
     connections.size === 0 ||
@@ -169,7 +178,7 @@ const pastCodec: MemoryCodec<Past> = {
  * Method: per host and UTC day, the records of at least 50 s with the same ends and ports are one connection, if
  * together they cover half of the time from its first to its last; what was open at midnight goes on. Length
  * alone is `info` or `low`, since VPNs and chats last all day. `medium` needs a peer out of the ordinary: new to the host
- * and rare in the network, or a service that ordinary programs do not hold open, for longer the less else speaks
+ * and called by two hosts at most, or a service that ordinary programs do not hold open, for longer the less else speaks
  * against it; remote administration in clear text takes an hour and a half. What many hosts call is never more than
  * `low`, nor is a host with a crowd of such peers: a peer-to-peer client.
  * Bounds: per host and day 16 connections of 120 bytes (of more, those that are alive or long; trimmed every five minutes);
@@ -181,7 +190,7 @@ const pastCodec: MemoryCodec<Past> = {
  */
 export const longConnection: Detector<LongConnectionSettings> = {
   id: "long_connection",
-  version: 1,
+  version: 2,
   thresholds: {
     longHoursMin: {
       unit: "hours",
@@ -221,13 +230,14 @@ export const longConnection: Detector<LongConnectionSettings> = {
         codec,
         memory: pastCodec,
         learn({ contacts, sessions: indexes }, windows) {
-          const { sessions, addresses, internal } = contacts;
+          const { sessions, addresses, addressHash, internal } = contacts;
           for (const i of indexes) {
             if (internal[sessions.source[i]] === 0 || internal[sessions.target[i]] === 1) continue;
             const protocol = sessions.protocol[i];
             if (protocol !== Protocol.Tcp && protocol !== Protocol.Udp) continue;
             if (isGroupAddress(addresses, sessions.target[i])) continue;
             const entry = windows.at(addresses, sessions.source[i], sessions.bucket[i]);
+            entry.state.addressHash = addressHash[sessions.source[i]];
             const { connections } = entry.state;
             const mayGrow = codec.isSmall(entry.state);
             const { size } = connections;
@@ -240,12 +250,23 @@ export const longConnection: Detector<LongConnectionSettings> = {
         interest: ({ connections }) => 1 + Math.max(0, ...connections.positions().map((at) => spanOf(connections, at))),
         remember,
         isRemembered: isLasting,
+        tell: tellPeers,
+        tellsWhileOpen: true,
       },
       settings,
       saved,
     );
   },
 };
+
+/** Hosts whose connections end at other hours than one another's are one crowd of callers all the same. */
+function tellPeers({ windowStartMs, state }: Entry<ConnectionState>, facts: FactsOfSlot): void {
+  const { addressHash, connections } = state;
+  for (const at of connections.positions()) {
+    if (spanOf(connections, at) < infoHours * hourMs) continue;
+    facts.addSource(connections.get(at, Column.TargetHash), addressHash, windowStartMs);
+  }
+}
 
 /** Returns the position of its connection, −1 where that is not kept. */
 function addRecord(connections: HashedRows, { sessions, addresses, addressHash }: Contacts, i: number): number {
@@ -396,6 +417,8 @@ const uploadFactor = 4;
 
 /** Fewer hosts than these are no network to be rare in. */
 const networkHostsMin = 5;
+/** Of a connection that lasts, more hosts than these make a service of the network, however large that is. */
+const holdersMax = 2;
 /** Days with long connections from which a host's peers are known. */
 const pastDaysMin = 2;
 /** Peers on uncommon services beyond which a host talks to a crowd. */
@@ -448,7 +471,8 @@ function judgeConnection(
   const hours = hoursOf(connection);
   const sources = facts?.sourcesOf(connection.targetHash) ?? 1;
   const isCommon = !isRare(sources, facts);
-  const reasons = reasonsOf(connection, past, facts !== undefined && facts.hosts >= networkHostsMin && !isCommon);
+  const isUnshared = facts !== undefined && facts.hosts >= networkHostsMin && sources <= holdersMax;
+  const reasons = reasonsOf(connection, past, isUnshared);
   const has = (...some: Reason[]) => some.some((reason) => reasons.includes(reason));
   const isUncommon = has("uncommon_service");
   const applies = {

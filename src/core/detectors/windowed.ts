@@ -32,6 +32,8 @@ export interface Windowed<S extends EntityState, M, Settings extends object> {
   isRemembered?(entry: Entry<S>): boolean;
   /** Tells what a window shows of the network as a whole: one that has closed, or an open one that is not small. */
   tell?(entry: Entry<S>, facts: FactsOfSlot): void;
+  /** Whether it tells of a window each time that it was judged anew, and not only when it has closed. */
+  tellsWhileOpen?: true;
   /** Whether its entities are those of the tenant's own hosts that call somebody outside: their number is told. */
   isOfCallers?: true;
 }
@@ -72,7 +74,7 @@ export function windowed<S extends EntityState, M, Settings extends object>(
     memories.load(saved);
   }
   let settings = initial;
-  /** Closed, and not told of. */
+  /** Closed, or judged while open, and not told of. */
   let untold: readonly Entry<S>[] = [];
   /** By window: hosts that it was last told to have. */
   const toldHosts = new Map<number, number>();
@@ -94,7 +96,9 @@ export function windowed<S extends EntityState, M, Settings extends object>(
         opinions.push({ finding, final, judge: (other) => kind.judge(entry, other as Settings, known) });
         return isAlarm(finding);
       };
-      for (const entry of windows.takeTouched()) judge(entry, false);
+      const touched = windows.takeTouched();
+      for (const entry of touched) judge(entry, false);
+      if (kind.tellsWhileOpen) untold = [...untold, ...touched];
       const closed = windows.takeClosed(closedMs);
       for (const entry of closed) {
         const found = judge(entry, true);

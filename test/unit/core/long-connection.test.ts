@@ -130,6 +130,24 @@ describe("long_connection", () => {
     expect(severityOf(held({ hours: 13, port: 4444, bytes: 1000 }), called(peer, 40))).toBe("low");
   });
 
+  it("takes a service that hosts hold at other hours than one another for common", () => {
+    const devices = Array.from({ length: 6 }, (_, i) => `10.0.0.${40 + i}`);
+    // Each device's connection is written once, when it ends: no two within an hour.
+    const flows = devices.flatMap((source, i) => held({ source, hour: i, hours: 13, port: 1883, sliceMinutes: 0 }));
+    const severities = (some: readonly TraceFlow[]) => {
+      const slot = slotOfDetector(longConnection);
+      const facts = called("198.51.100.9", 9);
+      for (const flow of some) {
+        slot.learn(wholeSlot(contactsOf([flow])));
+        slot.findings(0, facts);
+        slot.tell!(facts.ofSlot(0), false);
+      }
+      return slot.findings(firstDayMs + dayMs, facts).map(({ finding }) => finding.severity);
+    };
+    expect(severities(flows)).toEqual(devices.map(() => "low"));
+    expect(severities(flows.slice(0, 2))).toEqual(["medium", "medium"]);
+  });
+
   it("knows the peers of days before, and when it knows none", () => {
     const vpn = [0, 1, 2].flatMap((day) => held({ day, hours: 14, port: 1194, target: "198.51.100.1" }));
     const other = held({ day: 3, hours: 14, port: 1194 });

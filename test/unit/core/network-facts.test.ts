@@ -24,6 +24,17 @@ describe("network facts", () => {
     expect(facts.sourcesOf(7)).toBe(1);
   });
 
+  it("count hosts that were told one by one, though no two at once", () => {
+    const facts = new NetworkFacts();
+    for (let source = 0; source < 6; source++) {
+      for (let again = 0; again < 2; again++) facts.ofSlot(source).addSource(7, 0x9e3779b1 * source, 100 * dayMs);
+    }
+    facts.ofSlot(1).addSources(7, 3, 100 * dayMs);
+    expect([facts.sourcesOf(7), facts.sourcesOf(8)]).toEqual([6, 1]);
+    for (let source = 0; source < 1000; source++) facts.ofSlot(1).addSource(8, 0x9e3779b1 * source, 101 * dayMs);
+    expect(facts.sourcesOf(8)).toBe(64);
+  });
+
   it("count the hosts of all slots, on the busier day", () => {
     const facts = new NetworkFacts();
     facts.ofSlot(1).addHosts(4, 100 * dayMs);
@@ -42,15 +53,18 @@ describe("network facts", () => {
     ];
     const made = (order: number[][]) => {
       const facts = new NetworkFacts();
-      for (const [slot, hash, sources] of order) facts.ofSlot(slot).addSources(hash, sources, 5 * dayMs);
+      for (const [slot, hash, sources] of order) {
+        facts.ofSlot(slot).addSources(hash, sources, 5 * dayMs);
+        facts.ofSlot(slot).addSource(11, sources, 5 * dayMs);
+      }
       return facts;
     };
     const [facts, other] = [made(told), made([...told.toReversed(), ...told])];
     const merged = facts.copy();
     merged.merge(again(other));
     expect(merged.revision).toBe(facts.copy().revision);
-    for (const hash of [7, 9]) expect(again(other).sourcesOf(hash)).toBe(facts.sourcesOf(hash));
-    expect(facts.sourcesOf(9)).toBe(64);
+    for (const hash of [7, 9, 11]) expect(again(other).sourcesOf(hash)).toBe(facts.sourcesOf(hash));
+    expect([facts.sourcesOf(9), facts.sourcesOf(11)]).toEqual([64, 4]);
   });
 
   it("forget the less common targets of a day beyond their bound", () => {
