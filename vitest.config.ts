@@ -19,12 +19,16 @@ const bindings = {
   ]),
 };
 
+/** Only so that a hang ends, in ms: no test asserts on time, and a busy machine takes its own. */
+const testTimeout = 120_000;
+
 export default defineConfig({
   test: {
     projects: [
       {
         test: {
           name: "node",
+          testTimeout,
           include: [
             ...inBothWorlds,
             "test/golden/**/*.test.ts",
@@ -38,6 +42,7 @@ export default defineConfig({
         plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" }, miniflare: { bindings } })],
         test: {
           name: "workerd",
+          testTimeout,
           include: [...inBothWorlds, "test/integration/**/*.test.ts"],
           exclude: nodeOnly,
           setupFiles: ["test/integration/apply-migrations.ts"],

@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { thresholdsOf } from "../../src/core/detectors/configuration.ts";
 import type { Detector, Evicted, Opinion, SlotDetector } from "../../src/core/detectors/detector.ts";
 import { explained } from "../../src/core/detectors/explain.ts";
@@ -20,8 +20,6 @@ import {
   wholeSlot,
   type TraceFlow,
 } from "../support/trace.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 /** Settings by name, as a tenant sets them. */
 type Settings = Readonly<Record<string, number>>;

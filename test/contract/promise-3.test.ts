@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Detector } from "../../src/core/detectors/detector.ts";
 import { detectors } from "../../src/core/detectors/index.ts";
 import type { Contacts } from "../../src/core/flow/contacts.ts";
@@ -13,9 +13,6 @@ import {
   type RunOptions,
   type TraceFlow,
 } from "../support/trace.ts";
-
-/** Whole traces, again and again, through every detector. */
-vi.setConfig({ testTimeout: 60_000 });
 
 /** Promise 3: final verdicts depend on the records alone. One check per rule, and one broken rule to show that it bites. */
 const trace = sampleTrace(1);
