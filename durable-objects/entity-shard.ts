@@ -4,7 +4,7 @@ import { detectors } from "../src/core/detectors/index.ts";
 import { Shard } from "../src/core/shard/shard.ts";
 import type { ApplyRequest, ApplyResult, EndRequest, EndResult, ShardGauges } from "../src/core/shard/rpc.ts";
 import type { PackedFacts } from "../src/core/slots/network-facts.ts";
-import { keyring } from "../src/security/tenant-keys.ts";
+import { tenantKeys } from "../src/security/tenant-keys.ts";
 import { d1AnomalyStore } from "../src/storage/d1-anomaly-store.ts";
 import { Outbox } from "../src/tiers/outbox.ts";
 import type { EntityShardRpc } from "./shard-rpc.ts";
@@ -25,8 +25,7 @@ export class EntityShard extends DurableObject<Env> implements EntityShardRpc {
     const config = readConfig(env);
     const name = ctx.id.name!;
     const tenant = name.slice(0, name.lastIndexOf("/"));
-    const keysOf = keyring(config.masterKey);
-    const keys = keysOf(tenant);
+    const keys = tenantKeys(config.masterKey, tenant);
     const storage = new SqlShardStorage(ctx.storage, keys.seal, name);
     this.#shard = new Shard({ storage, detectors });
     this.#report(name);
@@ -34,8 +33,8 @@ export class EntityShard extends DurableObject<Env> implements EntityShardRpc {
       clock: systemClock,
       log: consoleLog,
       alarm: ctx.storage,
-      context: { tenant, idKey: keys.anomalyId },
-      anomalies: d1AnomalyStore({ db: env.DB, sealOf: (of) => keysOf(of).seal, clock: systemClock }),
+      tenant: { id: tenant, jurisdiction: null, keys },
+      anomalies: d1AnomalyStore({ db: env.DB, clock: systemClock }),
     });
   }
 

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import * as v from "valibot";
-import { networkMatcher, type NetworkMatcher } from "./core/flow/networks.ts";
+import { networkMatcher } from "./core/flow/networks.ts";
 import { permissions, roles, type Permission } from "./security/permissions.ts";
+import type { TenantSettings } from "./security/tenant.ts";
 
 /** Wall time and chance: all that is not decided by the input. Injected, so that tests and simulations choose them. */
 export interface Clock {
@@ -27,7 +28,7 @@ export interface Config {
   /** By key id. */
   readonly apiKeys: ReadonlyMap<string, ApiKey>;
   /** Every tenant that has settings or a key. */
-  readonly tenants: ReadonlyMap<string, TenantConfig>;
+  readonly tenants: ReadonlyMap<string, TenantSettings>;
   /** 32 bytes, from which the keys of all tenants derive. */
   readonly masterKey: Uint8Array;
   /** How far below the greatest end of its slot a record may end. More forgives later shippers; verdicts wait longer. */
@@ -40,16 +41,6 @@ export interface ApiKey {
   readonly permissions: ReadonlySet<Permission>;
   /** SHA-256 of the secret. */
   readonly secretSha256: Uint8Array;
-}
-
-interface TenantConfig {
-  readonly tenant: string;
-  /** Whether an address is one of the tenant's own. */
-  readonly isInternal: NetworkMatcher;
-  /** Objects that share the tenant's entities. */
-  readonly shards: number;
-  /** Of the settings that verdicts depend on, networks and allowance: 16 hex digits. */
-  readonly settingsDigest: string;
 }
 
 /** A setting that is missing or wrong. */
@@ -138,7 +129,7 @@ export function readConfig(env: object): Config {
     const secretSha256 = new Uint8Array(Buffer.from(secret_sha256, "hex"));
     apiKeys.set(kid, Object.freeze({ kid, tenant, permissions: new Set(granted), secretSha256 }));
   }
-  const tenants = new Map<string, TenantConfig>();
+  const tenants = new Map<string, TenantSettings>();
   for (const tenant of new Set([...Object.keys(networks), ...keys.map((key) => key.tenant)])) {
     tenants.set(tenant, tenantConfig(tenant, networks[tenant] ?? {}, allowanceMs));
   }
@@ -158,14 +149,14 @@ function tenantConfig(
   tenant: string,
   { internal = internalByDefault, shards = 1 }: v.InferOutput<typeof tenantSettings>,
   allowanceMs: number,
-): TenantConfig {
+): TenantSettings {
   try {
     const isInternal = networkMatcher(internal);
     const settingsDigest = createHash("sha256")
       .update(JSON.stringify({ internal, allowanceMs }))
       .digest("hex")
       .slice(0, 16);
-    return Object.freeze({ tenant, isInternal, shards, settingsDigest });
+    return Object.freeze({ id: tenant, jurisdiction: null, isInternal, shards, settingsDigest });
   } catch (error) {
     throw new ConfigError("TENANTS", `${tenant}: ${(error as Error).message}`);
   }

@@ -24,12 +24,11 @@ function appOf(env: Env): Hono<ApiEnv> {
     clock: systemClock,
     log: consoleLog,
     keysOf,
-    shardsOf: (tenant) => config.tenants.get(tenant)!.shards,
     shardOf: (shard) => env.ENTITY_SHARD.get(env.ENTITY_SHARD.idFromName(shardName(shard))),
     acknowledgements: new Acknowledgements(),
     facts: new FactsExchange(),
-    configurations: new Configurations({ config, clock: systemClock, log: consoleLog, store, waitUntil }),
-    anomalies: d1AnomalyStore({ db: env.DB, sealOf: (tenant) => keysOf(tenant).seal, clock: systemClock }),
+    configurations: new Configurations({ clock: systemClock, log: consoleLog, store, waitUntil }),
+    anomalies: d1AnomalyStore({ db: env.DB, clock: systemClock }),
     waitUntil,
   });
 }

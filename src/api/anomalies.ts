@@ -15,12 +15,12 @@ export function anomalyRoutes({ anomalies }: Pick<ApiDeps, "anomalies">): Hono<A
         const detail = "belongs to a list of the other order: give after with all of its pages, or with none";
         return problem(c, { reason: "invalid_parameters", errors: [{ parameter: "cursor", detail }] });
       }
-      const page = await anomalies.list(c.get("principal").tenant, asked);
+      const page = await anomalies.list(c.get("tenant"), asked);
       const next = page.next ? cursorOf(asked.order, page.next) : null;
       return c.json({ anomalies: page.anomalies.map(anomalyJson), next });
     })
     .get("/:id", describeOne, async (c) => {
-      const found = await anomalies.get(c.get("principal").tenant, c.req.param("id"));
+      const found = await anomalies.get(c.get("tenant"), c.req.param("id"));
       return found ? c.json(anomalyJson(found)) : problem(c, { reason: "not_found" });
     });
 }

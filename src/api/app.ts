@@ -20,7 +20,7 @@ export function createApp(deps: ApiDeps): Hono<ApiEnv> {
     await next();
     c.header("X-Request-Id", requestId);
   });
-  app.use(guard(deps.config));
+  app.use(guard(deps));
   app.route("/", healthRoutes());
   app.route("/", openApiRoutes(app));
   app.route("/v1/ingest", ingestRoutes(deps));

@@ -16,10 +16,11 @@ const bodyBytesMax = 16 * 1024;
 export function configRoutes({ configurations }: Pick<ApiDeps, "configurations">): Hono<ApiEnv> {
   return new Hono<ApiEnv>()
     .get("/", describeGet, query(v.strictObject({})), async (c) =>
-      answer(c, await configurations.latest(c.get("principal").tenant)),
+      answer(c, await configurations.latest(c.get("tenant"))),
     )
     .put("/", describePut, query(v.strictObject({})), async (c) => {
-      const { tenant, kid } = c.get("principal");
+      const tenant = c.get("tenant");
+      const { kid } = c.get("principal");
       const ifMatch = c.req.header("If-Match");
       if (ifMatch === undefined) return problem(c, { reason: "precondition_required" });
       const text = await textAtMost(c.req.raw.body, bodyBytesMax);
@@ -35,7 +36,7 @@ export function configRoutes({ configurations }: Pick<ApiDeps, "configurations">
       return problem(c, { reason: "precondition_failed", etag: etagOf(await configurations.latest(tenant)) });
     })
     .get("/versions", describeVersions, query(v.strictObject({})), async (c) =>
-      c.json(versionsJson(await configurations.versions(c.get("principal").tenant))),
+      c.json(versionsJson(await configurations.versions(c.get("tenant")))),
     );
 }
 

@@ -1,13 +1,12 @@
 import type { MiddlewareHandler } from "hono";
 import { matchedRoutes } from "hono/route";
-import type { Config } from "../config.ts";
 import { authenticate } from "../security/authenticate.ts";
 import { routeAccess } from "../security/permissions.ts";
-import type { ApiEnv } from "./deps.ts";
+import type { ApiDeps, ApiEnv } from "./deps.ts";
 import { problem } from "./problem.ts";
 
 /** Lets a request through to its route if the caller may do what the route wants; a route that wants nothing is shut. */
-export function guard(config: Config): MiddlewareHandler<ApiEnv> {
+export function guard({ config, keysOf }: Pick<ApiDeps, "config" | "keysOf">): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
     const routes = matchedRoutes(c).filter((route) => route.method !== "ALL");
     const wanted = routes.map((route) => routeAccess.get(`${route.method} ${route.path}`) ?? null);
@@ -22,6 +21,8 @@ export function guard(config: Config): MiddlewareHandler<ApiEnv> {
       }
     }
     c.set("principal", principal);
+    const { tenant } = principal;
+    c.set("tenant", { ...config.tenants.get(tenant)!, keys: await keysOf(tenant) });
     return next();
   };
 }

@@ -42,7 +42,7 @@ function samplingRateOf(text = ""): number | undefined {
 export function ingestRoutes(deps: ApiDeps): Hono<ApiEnv> {
   return new Hono<ApiEnv>()
     .post("/end", describeEnd, query(v.strictObject({})), async (c) => {
-      const result = await endInput(deps, c.get("principal").tenant);
+      const result = await endInput(deps, c.get("tenant"));
       return "reason" in result ? problem(c, result) : c.json(result);
     })
     .post("/:format", describeBatch, query(batchParameters), async (c) => {
@@ -65,9 +65,9 @@ export function ingestRoutes(deps: ApiDeps): Hono<ApiEnv> {
 
       const body = new DecodedBody(c.req.raw.body, encoding, Number(c.req.header("Content-Length") ?? 0));
       const { fields, sampling_rate = samplingRateOf(rateHeader) } = c.req.valid("query");
-      const principal = c.get("principal");
       const result = await processBatch(deps, {
-        principal,
+        tenant: c.get("tenant"),
+        kid: c.get("principal").kid,
         format: known,
         fields,
         samplingRate: sampling_rate,

@@ -9,7 +9,7 @@ import { query } from "./validate.ts";
 
 export function pipelineRoutes(deps: ApiDeps): Hono<ApiEnv> {
   return new Hono<ApiEnv>().get("/", describePipeline, query(v.strictObject({})), async (c) => {
-    const result = await readPipeline(deps, c.get("principal").tenant);
+    const result = await readPipeline(deps, c.get("tenant"));
     return "reason" in result ? problem(c, result) : c.json(result);
   });
 }

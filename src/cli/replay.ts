@@ -5,6 +5,7 @@ import { FlowBatch } from "../core/flow/flow-batch.ts";
 import { orient } from "../core/flow/orient.ts";
 import { digestOf } from "../tiers/digest.ts";
 import { endInput } from "../tiers/end-input.ts";
+import type { Tenant } from "../security/tenant.ts";
 import { learnBatch, type LearntBatch } from "../tiers/learn-batch.ts";
 import { LocalClock, localParts } from "../tiers/local-parts.ts";
 import { outboxDelayMs } from "../tiers/outbox.ts";
@@ -57,7 +58,7 @@ export const replay = command({
     const { records, balance } = await readFiles(args._, args.format, args.fields?.split(","));
     const order = Uint32Array.from({ length: records.length }, (_, row) => row);
     if (seed !== undefined) shuffle(order, new Random(seed));
-    const run = new Run(parts, clock, tenant, balance);
+    const run = new Run(parts, clock, parts.tenant(tenant), balance);
     for (const batch of withRepeats(cutsOf(records, order, cut), repeatShare, new Random((seed ?? 1) + 1))) {
       await run.learn(records, batch);
     }
@@ -168,12 +169,12 @@ const attemptsMax = 5;
 class Run {
   readonly #parts: ProcessParts;
   readonly #clock: LocalClock;
-  readonly #tenant: string;
+  readonly #tenant: Tenant;
   readonly #balance: Balance;
   readonly #flows = new FlowBatch();
   readonly #sent = new Set<number>();
 
-  constructor(parts: ProcessParts, clock: LocalClock, tenant: string, balance: Balance) {
+  constructor(parts: ProcessParts, clock: LocalClock, tenant: Tenant, balance: Balance) {
     this.#parts = parts;
     this.#clock = clock;
     this.#tenant = tenant;

@@ -23,9 +23,9 @@ export function tenantKeys(masterKey: Uint8Array, tenant: string): TenantKeys {
 }
 
 /** `tenantKeys`, remembered: as many entries as the configuration has tenants. */
-export function keyring(masterKey: Uint8Array): (tenant: string) => TenantKeys {
+export function keyring(masterKey: Uint8Array): (tenant: string) => Promise<TenantKeys> {
   const known = new Map<string, TenantKeys>();
-  return (tenant) => {
+  return async (tenant) => {
     const keys = known.get(tenant) ?? tenantKeys(masterKey, tenant);
     known.set(tenant, keys);
     return keys;

@@ -1,4 +1,5 @@
 import type { Anomaly, Severity, Threat } from "../core/verdict.ts";
+import type { Owner } from "../security/tenant.ts";
 
 /** An anomaly as it lies in D1. */
 export interface StoredAnomaly extends Anomaly {
@@ -37,7 +38,7 @@ export interface AnomalyPage {
 /** The verdicts of all tenants. Every method throws StorageError where the database fails. */
 export interface AnomalyStore {
   /** Writes each anomaly unless its row already has the same revision or a higher one. */
-  upsert(tenant: string, anomalies: readonly Anomaly[]): Promise<void>;
-  list(tenant: string, query: AnomalyQuery): Promise<AnomalyPage>;
-  get(tenant: string, id: string): Promise<StoredAnomaly | undefined>;
+  upsert(tenant: Owner, anomalies: readonly Anomaly[]): Promise<void>;
+  list(tenant: Owner, query: AnomalyQuery): Promise<AnomalyPage>;
+  get(tenant: Owner, id: string): Promise<StoredAnomaly | undefined>;
 }

@@ -1,14 +1,12 @@
 import type { D1Database } from "@cloudflare/workers-types";
 import type { Clock } from "../config.ts";
 import { severities } from "../core/verdict.ts";
-import type { Seal } from "../security/seal.ts";
 import type { AnomalyPage, AnomalyQuery, AnomalyStore, StoredAnomaly } from "./anomalies.ts";
 import { anomalyOf, rowOf, type AnomalyRow } from "./anomaly-row.ts";
 import { askD1 } from "./d1.ts";
 
 export interface D1AnomalyStoreParts {
   db: D1Database;
-  sealOf: (tenant: string) => Seal;
   clock: Clock;
 }
 
@@ -19,29 +17,27 @@ const searchRows = 500;
 /** Characters of rows in one statement; D1 takes 2 MB a parameter. */
 const statementCharsMax = 1_000_000;
 
-export function d1AnomalyStore({ db, sealOf, clock }: D1AnomalyStoreParts): AnomalyStore {
+export function d1AnomalyStore({ db, clock }: D1AnomalyStoreParts): AnomalyStore {
   return {
     async upsert(tenant, anomalies) {
       if (anomalies.length === 0) return;
-      const seal = sealOf(tenant);
-      const rows = anomalies.map((anomaly) => JSON.stringify(rowOf(anomaly, seal)));
+      const rows = anomalies.map((anomaly) => JSON.stringify(rowOf(anomaly, tenant.keys.seal)));
       const storedAt = clock.nowMs();
-      const statements = inStatements(rows).map((json) => db.prepare(upsertSql).bind(tenant, json, storedAt));
+      const statements = inStatements(rows).map((json) => db.prepare(upsertSql).bind(tenant.id, json, storedAt));
       await askD1(clock, () => db.batch(statements));
     },
 
     async list(tenant, query) {
-      const seal = sealOf(tenant);
       const page: AnomalyPage = { anomalies: [], next: query.behind };
       const { matchesEntity } = query;
       const readMax = matchesEntity ? openedRowsMax : query.limit;
       for (let read = 0; read < readMax && page.anomalies.length < query.limit;) {
         const wanted = Math.min(readMax - read, matchesEntity ? searchRows : query.limit);
-        const rows = await select(db, clock, tenant, { ...query, behind: page.next }, wanted);
+        const rows = await select(db, clock, tenant.id, { ...query, behind: page.next }, wanted);
         const hasMore = rows.length > wanted;
         for (const row of rows.slice(0, wanted)) {
           if (page.anomalies.length === query.limit) return page;
-          const anomaly = anomalyOf(row, seal);
+          const anomaly = anomalyOf(row, tenant.keys.seal);
           page.next = { storedRevision: row.stored_revision, id: row.id };
           if (!matchesEntity || matchesEntity(anomaly.entity)) page.anomalies.push(anomaly);
         }
@@ -52,9 +48,9 @@ export function d1AnomalyStore({ db, sealOf, clock }: D1AnomalyStoreParts): Anom
     },
 
     async get(tenant, id): Promise<StoredAnomaly | undefined> {
-      const statement = db.prepare("SELECT * FROM anomalies WHERE tenant = ? AND id = ?").bind(tenant, id);
+      const statement = db.prepare("SELECT * FROM anomalies WHERE tenant = ? AND id = ?").bind(tenant.id, id);
       const row = await askD1(clock, () => statement.first<AnomalyRow>());
-      return row ? anomalyOf(row, sealOf(tenant)) : undefined;
+      return row ? anomalyOf(row, tenant.keys.seal) : undefined;
     },
   };
 }

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import type { Clock, Config, Log } from "../config.ts";
+import type { Clock, Log } from "../config.ts";
 import { settingsIn, unconfigured, type Choice, type Configuration } from "../core/detectors/configuration.ts";
 import { detectors } from "../core/detectors/index.ts";
+import type { TenantSettings } from "../security/tenant.ts";
 import type { ConfigurationStore, StoredConfiguration } from "../storage/configurations.ts";
 
 /** How long an isolate goes by what it read, in ms: with the time a batch takes, a change is in force within 10 s. */
@@ -14,7 +15,6 @@ const tenantsMax = 1_000;
 const listedMax = 100;
 
 export interface ConfigurationsParts {
-  config: Config;
   clock: Clock;
   log: Log;
   store: ConfigurationStore;
@@ -25,7 +25,7 @@ export interface ConfigurationsParts {
 /** What processing needs of them. */
 export interface ConfigurationsInForce {
   /** Never rejects. */
-  inForce(tenant: string): Promise<Configuration>;
+  inForce(tenant: TenantSettings): Promise<Configuration>;
 }
 
 interface Known {
@@ -47,10 +47,10 @@ export class Configurations implements ConfigurationsInForce {
   }
 
   /** At most `freshMs` old where D1 answers in time. Requests ask for themselves: none can wait for another one's I/O. */
-  async inForce(tenant: string): Promise<Configuration> {
+  async inForce(tenant: TenantSettings): Promise<Configuration> {
     const { clock } = this.#parts;
     const nowMs = clock.nowMs();
-    const known = this.#known.get(tenant);
+    const known = this.#known.get(tenant.id);
     if (known && nowMs >= known.askedAtMs && nowMs < known.askedAtMs + freshMs) return known.configuration;
     const reading = this.#read(tenant, nowMs);
     this.#parts.waitUntil(reading);
@@ -59,40 +59,40 @@ export class Configurations implements ConfigurationsInForce {
   }
 
   /** As D1 has it; undefined where nothing was ever chosen. @throws StorageError */
-  async latest(tenant: string): Promise<StoredConfiguration | undefined> {
+  async latest(tenant: TenantSettings): Promise<StoredConfiguration | undefined> {
     const nowMs = this.#parts.clock.nowMs();
-    const [stored] = await this.#parts.store.list(tenant, 1);
-    if (stored) this.#keep(tenant, this.#named(tenant, stored), nowMs);
+    const [stored] = await this.#parts.store.list(tenant.id, 1);
+    if (stored) this.#keep(tenant, namedConfiguration(tenant, stored), nowMs);
     return stored;
   }
 
   /** Newest first. @throws StorageError */
-  versions(tenant: string): Promise<StoredConfiguration[]> {
-    return this.#parts.store.list(tenant, listedMax);
+  versions(tenant: TenantSettings): Promise<StoredConfiguration[]> {
+    return this.#parts.store.list(tenant.id, listedMax);
   }
 
   /** Puts a choice in the place of `version`; undefined where that is not the latest. @throws StorageError */
   async replace(
-    tenant: string,
+    tenant: TenantSettings,
     version: number,
     choice: Choice,
     chosenBy: string,
   ): Promise<StoredConfiguration | undefined> {
     const nowMs = this.#parts.clock.nowMs();
-    const stored = await this.#parts.store.add(tenant, version, choice, chosenBy);
-    if (stored) this.#keep(tenant, this.#named(tenant, stored), nowMs);
+    const stored = await this.#parts.store.add(tenant.id, version, choice, chosenBy);
+    if (stored) this.#keep(tenant, namedConfiguration(tenant, stored), nowMs);
     return stored;
   }
 
-  async #read(tenant: string, nowMs: number): Promise<Configuration> {
+  async #read(tenant: TenantSettings, nowMs: number): Promise<Configuration> {
     try {
-      const [stored] = await this.#parts.store.list(tenant, 1);
-      return this.#keep(tenant, this.#named(tenant, stored ?? unconfigured), nowMs);
+      const [stored] = await this.#parts.store.list(tenant.id, 1);
+      return this.#keep(tenant, namedConfiguration(tenant, stored ?? unconfigured), nowMs);
     } catch (error) {
       this.#parts.log({
         level: "warn",
         message: "configuration not read: the last known stays in force",
-        tenant,
+        tenant: tenant.id,
         error: (error as Error).message,
       });
       return this.#keep(tenant, this.#lastKnown(tenant), nowMs);
@@ -100,21 +100,17 @@ export class Configurations implements ConfigurationsInForce {
   }
 
   /** Remembers it unless something newer is known. */
-  #keep(tenant: string, configuration: Configuration, askedAtMs: number): Configuration {
-    const known = this.#known.get(tenant);
+  #keep({ id }: TenantSettings, configuration: Configuration, askedAtMs: number): Configuration {
+    const known = this.#known.get(id);
     const newer = known && known.configuration.version > configuration.version ? known.configuration : configuration;
-    this.#known.delete(tenant);
-    this.#known.set(tenant, { configuration: newer, askedAtMs: Math.max(askedAtMs, known?.askedAtMs ?? 0) });
+    this.#known.delete(id);
+    this.#known.set(id, { configuration: newer, askedAtMs: Math.max(askedAtMs, known?.askedAtMs ?? 0) });
     if (this.#known.size > tenantsMax) this.#known.delete([...this.#known.keys()][0]);
     return newer;
   }
 
-  #lastKnown(tenant: string): Configuration {
-    return this.#known.get(tenant)?.configuration ?? this.#named(tenant, unconfigured);
-  }
-
-  #named(tenant: string, chosen: Choice & { version: number }): Configuration {
-    return namedConfiguration(this.#parts.config, tenant, chosen);
+  #lastKnown(tenant: TenantSettings): Configuration {
+    return this.#known.get(tenant.id)?.configuration ?? namedConfiguration(tenant, unconfigured);
   }
 }
 
@@ -123,13 +119,12 @@ export class Configurations implements ConfigurationsInForce {
  * networks, the allowance and every threshold in force, so they are the same exactly where all of these are.
  */
 export function namedConfiguration(
-  config: Config,
-  tenant: string,
+  { settingsDigest }: TenantSettings,
   { version, preset, thresholds }: Choice & { version: number },
 ): Configuration {
   const settings = detectors.map((detector) => [detector.id, settingsIn(detector, { preset, thresholds })]);
   const digest = createHash("sha256")
-    .update(JSON.stringify([config.tenants.get(tenant)?.settingsDigest, settings]))
+    .update(JSON.stringify([settingsDigest, settings]))
     .digest("hex");
   return { version, name: `${version}-${digest.slice(0, 16)}`, preset, thresholds };
 }

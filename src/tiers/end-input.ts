@@ -1,7 +1,8 @@
 import type { EndRequest, EndResult } from "../core/shard/rpc.ts";
 import type { PackedFacts } from "../core/slots/network-facts.ts";
 import { mergedFacts } from "./facts-exchange.ts";
-import { callShard, isShardFailure, shardName, type ShardFailure, type ShardRef } from "./shard-call.ts";
+import type { Tenant } from "../security/tenant.ts";
+import { callShard, isShardFailure, shardName, shardsOf, type ShardFailure, type ShardRef } from "./shard-call.ts";
 import { storeVerdicts, type ProcessParts, type StoredVerdicts } from "./store-verdicts.ts";
 
 /** How long to wait for D1, in ms: its own limit for a query. Nobody waits for this answer but who wants the verdicts. */
@@ -10,10 +11,10 @@ const storeWaitMs = 30_000;
 /** Declares a tenant's input ended, and stores what its shards say at last. */
 export async function endInput(
   parts: ProcessParts,
-  tenant: string,
+  tenant: Tenant,
 ): Promise<StoredVerdicts | ShardFailure | { reason: "storage_unavailable" }> {
   const receivedAtMs = parts.clock.nowMs();
-  const shards = Array.from({ length: parts.shardsOf(tenant) }, (_, index) => ({ tenant, index }));
+  const shards = shardsOf(tenant);
   const facts = await factsOf(parts, shards);
   if (facts && isShardFailure(facts)) return facts;
   const configuration = await parts.configurations.inForce(tenant);
@@ -24,7 +25,7 @@ export async function endInput(
     if (isShardFailure(result)) return result;
     ended.push(result);
   }
-  const verdicts = ended.map((result, index) => ({ shard: { tenant, index }, verdicts: result.verdicts }));
+  const verdicts = ended.map((result, index) => ({ shard: shards[index], verdicts: result.verdicts }));
   const decidedAtMs = Math.max(...ended.map((result) => result.decidedAtMs));
   const told = await storeVerdicts(parts, { tenant, verdicts, decidedAtMs }, storeWaitMs);
   return told.stored ? told : { reason: "storage_unavailable" };

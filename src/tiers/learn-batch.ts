@@ -7,12 +7,13 @@ import { packContacts, type PackedContacts } from "../core/flow/pack-contacts.ts
 import { splitContacts } from "../core/flow/split-contacts.ts";
 import type { ApplyResult } from "../core/shard/rpc.ts";
 import type { PendingVerdict } from "../core/slots/slot.ts";
-import { callShard, isShardFailure, shardName, type ShardFailure, type ShardRef } from "./shard-call.ts";
+import type { Tenant } from "../security/tenant.ts";
+import { callShard, isShardFailure, shardName, shardsOf, type ShardFailure, type ShardRef } from "./shard-call.ts";
 import type { ProcessParts } from "./store-verdicts.ts";
 
 /** An oriented batch with a name. */
 export interface NamedBatch {
-  tenant: string;
+  tenant: Tenant;
   /** 64 hex digits. */
   key: string;
   /** Whether the shipper chose the key: then another body under the same one must change nothing. */
@@ -70,7 +71,7 @@ class Learning {
   readonly #batch: NamedBatch;
   readonly #configuration: Configuration;
   readonly #known: KnownRows;
-  readonly #shards: number;
+  readonly #shards: readonly ShardRef[];
   readonly #applied: Applied[] = [];
   readonly #verdicts: LearntBatch["verdicts"] = [];
   #decidedAtMs = 0;
@@ -80,7 +81,7 @@ class Learning {
     this.#batch = batch;
     this.#configuration = configuration;
     this.#known = new KnownRows(batch.flows);
-    this.#shards = parts.shardsOf(batch.tenant);
+    this.#shards = shardsOf(batch.tenant);
   }
 
   /** Learns the rows from `start` on that make one part; answers where it ends. */
@@ -115,13 +116,13 @@ class Learning {
     const { tenant, flows, isNamedByShipper } = this.#batch;
     const { config } = this.#parts;
     const options = {
-      hashKey: this.#parts.keysOf(tenant).entityHash,
-      isInternal: config.tenants.get(tenant)!.isInternal,
+      hashKey: tenant.keys.entityHash,
+      isInternal: tenant.isInternal,
       allowanceMs: config.allowanceMs,
       known: this.#known.rows,
     };
     const { contacts, end } = fold(flows, options, start, wantedEnd);
-    const packed = splitContacts(contacts, this.#shards).map((own) => own && packContacts(own));
+    const packed = splitContacts(contacts, this.#shards.length).map((own) => own && packContacts(own));
     // The first shard that is asked sees every batch of a name, even if it has nothing else to learn from it.
     if (isNamedByShipper) packed[this.#first] ??= packContacts(emptied(contacts));
     return [packed, end];
@@ -129,7 +130,7 @@ class Learning {
 
   /** Which shard tells whether the shipper's name was used for another body. */
   get #first(): number {
-    return Number.parseInt(this.#batch.key.slice(0, 2), 16) % this.#shards;
+    return Number.parseInt(this.#batch.key.slice(0, 2), 16) % this.#shards.length;
   }
 
   /** Calls those of the shards `open` that have something to learn. */
@@ -157,8 +158,8 @@ class Learning {
 
   async #apply(part: number, index: number, contacts: PackedContacts): Promise<ApplyResult | ShardFailure> {
     const { clock, acknowledgements, config, facts, shardOf } = this.#parts;
-    const { tenant, key, bodyDigest, receivedAtMs } = this.#batch;
-    const shard = { tenant, index };
+    const { key, bodyDigest, receivedAtMs } = this.#batch;
+    const shard = this.#shards[index];
     const name = shardName(shard);
     const acknowledged = acknowledgements.take(name);
     const request = {
@@ -176,7 +177,7 @@ class Learning {
     if (isShardFailure(result) || result.status !== "applied") {
       acknowledgements.add(name, acknowledged);
       facts.lost(shard);
-    } else if (this.#shards > 1 && facts.hasNews(shard, result.factsRevision)) {
+    } else if (this.#shards.length > 1 && facts.hasNews(shard, result.factsRevision)) {
       this.#parts.waitUntil(hearFacts(this.#parts, shard, result.factsRevision));
     }
     return result;
@@ -186,7 +187,7 @@ class Learning {
     if (!isDone(result)) return;
     this.#applied.push(result);
     if (result.status === "duplicate") return;
-    this.#verdicts.push({ shard: { tenant: this.#batch.tenant, index }, verdicts: result.verdicts });
+    this.#verdicts.push({ shard: this.#shards[index], verdicts: result.verdicts });
     this.#decidedAtMs = Math.max(this.#decidedAtMs, result.decidedAtMs);
   }
 }

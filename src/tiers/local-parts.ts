@@ -7,7 +7,8 @@ import type { ApplyRequest, ApplyResult, EndRequest, EndResult, ShardGauges } fr
 import type { PackedFacts } from "../core/slots/network-facts.ts";
 import { Shard } from "../core/shard/shard.ts";
 import { severities, type Anomaly } from "../core/verdict.ts";
-import { keyring } from "../security/tenant-keys.ts";
+import type { Owner, Tenant } from "../security/tenant.ts";
+import { tenantKeys } from "../security/tenant-keys.ts";
 import type { AnomalyPage, AnomalyQuery, AnomalyStore, Position, StoredAnomaly } from "../storage/anomalies.ts";
 import { Acknowledgements } from "./acknowledgements.ts";
 import { namedConfiguration } from "./configurations.ts";
@@ -28,22 +29,27 @@ export interface LocalOptions {
   log?: Log;
 }
 
+export interface LocalParts extends ProcessParts {
+  /** One of the tenants, with keys that follow from the master key. */
+  tenant: (id: string) => Tenant;
+}
+
 /**
  * Everything that processing needs, within this process and its memory: real shards, and a store that ends with it.
  *
  * @throws ConfigError as the Worker would of such settings.
  */
-export function localParts({ clock = new LocalClock(), log = consoleLog, ...options }: LocalOptions): ProcessParts {
+export function localParts({ clock = new LocalClock(), log = consoleLog, ...options }: LocalOptions): LocalParts {
   const config = configOf(options);
-  const keysOf = keyring(config.masterKey);
+  const tenants = new Map(
+    [...config.tenants].map(([id, settings]) => [id, { ...settings, keys: tenantKeys(config.masterKey, id) }] as const),
+  );
   const anomalies = new MemoryAnomalies(clock);
   const shards = new Map<string, LocalShard>();
   const shardOf = (ref: ShardRef) => {
     const known = shards.get(shardName(ref));
     if (known) return known;
-    const { tenant } = ref;
-    const context = { tenant, idKey: keysOf(tenant).anomalyId };
-    const made = new LocalShard({ clock, log, context, anomalies });
+    const made = new LocalShard({ clock, log, tenant: tenants.get(ref.tenant)!, anomalies });
     shards.set(shardName(ref), made);
     return made;
   };
@@ -51,12 +57,11 @@ export function localParts({ clock = new LocalClock(), log = consoleLog, ...opti
     config,
     clock,
     log,
-    keysOf,
-    shardsOf: (tenant) => config.tenants.get(tenant)!.shards,
+    tenant: (id) => tenants.get(id)!,
     shardOf,
     acknowledgements: new Acknowledgements(),
     facts: new FactsExchange(),
-    configurations: { inForce: async (tenant) => namedConfiguration(config, tenant, unconfigured) },
+    configurations: { inForce: async (tenant) => namedConfiguration(tenant, unconfigured) },
     anomalies,
     waitUntil: () => {},
   };
@@ -170,7 +175,7 @@ class MemoryAnomalies implements AnomalyStore {
     this.#clock = clock;
   }
 
-  async upsert(tenant: string, anomalies: readonly Anomaly[]): Promise<void> {
+  async upsert(tenant: Owner, anomalies: readonly Anomaly[]): Promise<void> {
     const rows = this.#rowsOf(tenant);
     for (const anomaly of anomalies) {
       const before = rows.get(anomaly.id);
@@ -179,7 +184,7 @@ class MemoryAnomalies implements AnomalyStore {
     }
   }
 
-  async list(tenant: string, query: AnomalyQuery): Promise<AnomalyPage> {
+  async list(tenant: Owner, query: AnomalyQuery): Promise<AnomalyPage> {
     const { order, behind, limit } = query;
     const sign = order === "oldest_first" ? 1 : -1;
     const found = [...this.#rowsOf(tenant).values()]
@@ -189,13 +194,13 @@ class MemoryAnomalies implements AnomalyStore {
     return { anomalies, next: found.length > limit ? anomalies.at(-1) : undefined };
   }
 
-  async get(tenant: string, id: string): Promise<StoredAnomaly | undefined> {
+  async get(tenant: Owner, id: string): Promise<StoredAnomaly | undefined> {
     return this.#rowsOf(tenant).get(id);
   }
 
-  #rowsOf(tenant: string): Map<string, StoredAnomaly> {
-    const rows = this.#tenants.get(tenant) ?? new Map<string, StoredAnomaly>();
-    this.#tenants.set(tenant, rows);
+  #rowsOf({ id }: Owner): Map<string, StoredAnomaly> {
+    const rows = this.#tenants.get(id) ?? new Map<string, StoredAnomaly>();
+    this.#tenants.set(id, rows);
     return rows;
   }
 }

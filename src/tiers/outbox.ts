@@ -3,7 +3,8 @@ import { retryDelayMs, type FailureKind } from "../core/retry.ts";
 import { acknowledgementOf, type Acknowledgement, type PendingVerdict } from "../core/slots/slot.ts";
 import type { AnomalyStore } from "../storage/anomalies.ts";
 import { StorageError } from "../storage/d1.ts";
-import { anomalyOf, type AnomalyContext } from "./anomaly.ts";
+import type { Owner } from "../security/tenant.ts";
+import { anomalyOf } from "./anomaly.ts";
 
 /** How long a verdict waits for the acknowledgement of whoever answered with it, in ms. */
 export const outboxDelayMs = 5000;
@@ -16,7 +17,7 @@ export interface OutboxParts {
   log: Log;
   /** Wakes the object: at least once, at the time that was set last. */
   alarm: { setAlarm(atMs: number): Promise<void>; deleteAlarm(): Promise<void> };
-  context: Omit<AnomalyContext, "receivedAtMs" | "decidedAtMs">;
+  tenant: Owner;
   anomalies: Pick<AnomalyStore, "upsert">;
 }
 
@@ -82,17 +83,23 @@ export class Outbox {
   }
 
   async #write(verdicts: readonly PendingVerdict[]): Promise<boolean> {
-    const { anomalies, context, log } = this.#parts;
+    const { anomalies, tenant, log } = this.#parts;
     try {
+      const context = { tenant: tenant.id, idKey: tenant.keys.anomalyId };
       const rows = verdicts.map(({ verdict, receivedAtMs }) =>
         anomalyOf(verdict, { ...context, receivedAtMs, decidedAtMs: receivedAtMs }),
       );
-      await anomalies.upsert(context.tenant, rows);
+      await anomalies.upsert(tenant, rows);
     } catch (error) {
       this.#failures++;
       this.#kind = error instanceof StorageError ? error.kind : "permanent";
-      const [tenant, count] = [context.tenant, verdicts.length];
-      log({ level: "error", message: "outbox: verdicts not stored", tenant, count, error: (error as Error).message });
+      log({
+        level: "error",
+        message: "outbox: verdicts not stored",
+        tenant: tenant.id,
+        count: verdicts.length,
+        error: (error as Error).message,
+      });
       return false;
     }
     this.#shard.acknowledge(verdicts.map(acknowledgementOf));

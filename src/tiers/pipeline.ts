@@ -4,7 +4,8 @@ import type { ShardGauges } from "../core/shard/rpc.ts";
 import { pendingMax } from "../core/shard/shard.ts";
 import { logBounds } from "../core/shard/snapshots.ts";
 import { slotBounds } from "../core/slots/slot.ts";
-import { callShard, isShardFailure, type ShardFailure } from "./shard-call.ts";
+import type { TenantSettings } from "../security/tenant.ts";
+import { callShard, isShardFailure, shardsOf, type ShardFailure } from "./shard-call.ts";
 import type { ProcessParts } from "./store-verdicts.ts";
 
 /** What bounds a shard. */
@@ -24,10 +25,9 @@ export interface Pipeline {
 }
 
 /** What each shard of a tenant says of itself. */
-export async function readPipeline(parts: ProcessParts, tenant: string): Promise<Pipeline | ShardFailure> {
-  const indexes = Array.from({ length: parts.shardsOf(tenant) }, (_, index) => index);
+export async function readPipeline(parts: ProcessParts, tenant: TenantSettings): Promise<Pipeline | ShardFailure> {
   const results = await Promise.all(
-    indexes.map((index) => callShard(parts, () => parts.shardOf({ tenant, index }).gauges())),
+    shardsOf(tenant).map((shard) => callShard(parts, () => parts.shardOf(shard).gauges())),
   );
   const shards: Pipeline["shards"] = [];
   for (const [shard, gauges] of results.entries()) {

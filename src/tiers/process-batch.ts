@@ -6,7 +6,7 @@ import { formats } from "../core/formats/index.ts";
 import { RecordReader } from "../core/formats/record-reader.ts";
 import { batchKey } from "../ingest/batch-key.ts";
 import type { BodyFailure, DecodedBody } from "../ingest/body.ts";
-import type { Principal } from "../security/permissions.ts";
+import type { Tenant } from "../security/tenant.ts";
 import { learnBatch, type Conflict, type NamedBatch } from "./learn-batch.ts";
 import type { ShardFailure } from "./shard-call.ts";
 import { storeVerdicts, type ChangedAnomaly, type ProcessParts } from "./store-verdicts.ts";
@@ -19,7 +19,9 @@ const futureMsMax = 5 * 60_000;
 const storeWaitMs = 250;
 
 export interface IncomingBatch {
-  principal: Principal;
+  tenant: Tenant;
+  /** Of the key that sent it. */
+  kid: string;
   format: Format | "auto";
   /** Columns of a text format without a header line. */
   fields?: readonly string[] | undefined;
@@ -56,8 +58,7 @@ export type BatchFailure =
 
 /** The way of a batch: parse, orient; fold, remember, detect and correlate in its shards; then store. */
 export async function processBatch(parts: ProcessParts, incoming: IncomingBatch): Promise<BatchAnswer | BatchFailure> {
-  const { principal, body, idempotencyKey, receivedAtMs } = incoming;
-  const { tenant, kid } = principal;
+  const { tenant, kid, body, idempotencyKey, receivedAtMs } = incoming;
   // Asked for while the body arrives.
   const configuration = parts.configurations.inForce(tenant);
   const read = await readRecords(incoming);
@@ -66,7 +67,7 @@ export async function processBatch(parts: ProcessParts, incoming: IncomingBatch)
   orient(flows);
   const named = {
     tenant,
-    key: batchKey({ tenant, kid, idempotencyKey, bodyDigest: body.digest }),
+    key: batchKey({ tenant: tenant.id, kid, idempotencyKey, bodyDigest: body.digest }),
     isNamedByShipper: idempotencyKey !== undefined,
     bodyDigest: body.digest,
     flows,

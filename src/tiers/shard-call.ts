@@ -1,11 +1,18 @@
 import type { EntityShardRpc } from "../../durable-objects/shard-rpc.ts";
 import type { Clock, Log } from "../config.ts";
+import type { Jurisdiction, TenantSettings } from "../security/tenant.ts";
 import { retryOnce } from "../storage/retry-once.ts";
 
-/** Which shard: a tenant has as many as its configuration says. */
+/** Which shard. */
 export interface ShardRef {
   tenant: string;
+  jurisdiction: Jurisdiction | null;
   index: number;
+}
+
+/** The shards of a tenant, by index. */
+export function shardsOf({ id, jurisdiction, shards }: TenantSettings): ShardRef[] {
+  return Array.from({ length: shards }, (_, index) => ({ tenant: id, jurisdiction, index }));
 }
 
 /** Finds a shard; a new stub with each call, since a broken one stays broken. */

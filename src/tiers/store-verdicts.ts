@@ -1,7 +1,7 @@
 import { acknowledgementOf, type PendingVerdict } from "../core/slots/slot.ts";
 import type { Verdict } from "../core/verdict.ts";
 import type { Clock, Config, Log } from "../config.ts";
-import type { TenantKeys } from "../security/tenant-keys.ts";
+import type { Owner } from "../security/tenant.ts";
 import type { AnomalyStore } from "../storage/anomalies.ts";
 import type { ConfigurationsInForce } from "./configurations.ts";
 import type { FactsExchange } from "./facts-exchange.ts";
@@ -14,9 +14,6 @@ export interface ProcessParts {
   config: Config;
   clock: Clock;
   log: Log;
-  keysOf(tenant: string): TenantKeys;
-  /** How many shards a tenant has. */
-  shardsOf(tenant: string): number;
   shardOf: ShardOf;
   acknowledgements: Acknowledgements;
   facts: FactsExchange;
@@ -39,7 +36,7 @@ export interface StoredVerdicts {
 }
 
 export interface DecidedVerdicts {
-  tenant: string;
+  tenant: Owner;
   verdicts: readonly { shard: ShardRef; verdicts: readonly PendingVerdict[] }[];
   decidedAtMs: number;
 }
@@ -55,8 +52,7 @@ export async function storeVerdicts(
 ): Promise<StoredVerdicts> {
   const all = verdicts.flatMap((one) => one.verdicts);
   if (all.length === 0) return { anomalies: [], stored: true };
-  const idKey = parts.keysOf(tenant).anomalyId;
-  const context = { tenant, idKey, decidedAtMs };
+  const context = { tenant: tenant.id, idKey: tenant.keys.anomalyId, decidedAtMs };
   const anomalies = all.map(({ verdict, receivedAtMs }) => anomalyOf(verdict, { ...context, receivedAtMs }));
 
   const writing = parts.anomalies.upsert(tenant, anomalies).then(
@@ -70,7 +66,7 @@ export async function storeVerdicts(
       parts.log({
         level: "error",
         message: "verdicts not stored",
-        tenant,
+        tenant: tenant.id,
         count: anomalies.length,
         error: error.message,
       });

@@ -8,6 +8,7 @@ import type { PackedFacts } from "../../src/core/slots/network-facts.ts";
 import type { Anomaly, Verdict } from "../../src/core/verdict.ts";
 import { MemoryStorage } from "../../src/core/shard/memory-storage.ts";
 import { Shard } from "../../src/core/shard/shard.ts";
+import type { Tenant } from "../../src/security/tenant.ts";
 import { keyring } from "../../src/security/tenant-keys.ts";
 import { d1AnomalyStore } from "../../src/storage/d1-anomaly-store.ts";
 import type { ConfigurationStore } from "../../src/storage/configurations.ts";
@@ -27,7 +28,10 @@ export const clock: Clock & { now: number } = {
   wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   chance: () => 0,
 };
-export const store = d1AnomalyStore({ db: env.DB, sealOf: (tenant) => keysOf(tenant).seal, clock });
+/** As a request finds them. */
+export const acme: Tenant = { ...config.tenants.get("acme")!, keys: await keysOf("acme") };
+export const lab: Tenant = { ...config.tenants.get("lab")!, keys: await keysOf("lab") };
+export const store = d1AnomalyStore({ db: env.DB, clock });
 
 export function auth(kid: "admin" | "shipper" | "viewer" | "other"): Record<string, string> {
   return { Authorization: `Bearer ${kid}.secret` };
@@ -78,7 +82,7 @@ class FakeShard implements EntityShardRpc {
 
 /** Of an isolate that has just started. */
 export function configurationsOf(of: ConfigurationStore = d1ConfigurationStore({ db: env.DB, clock })): Configurations {
-  return new Configurations({ config, clock, log: () => {}, store: of, waitUntil: () => {} });
+  return new Configurations({ clock, log: () => {}, store: of, waitUntil: () => {} });
 }
 
 /** An app over the real D1 and a fake shard. */
@@ -91,7 +95,6 @@ export function testApp(more: Partial<ApiDeps> = {}) {
     clock,
     log: (event) => void events.push(event),
     keysOf,
-    shardsOf: () => 1,
     shardOf: () => shard,
     acknowledgements: new Acknowledgements(),
     facts: new FactsExchange(),

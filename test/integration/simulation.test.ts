@@ -5,14 +5,15 @@ import { readConfig } from "../../src/config.ts";
 import { unconfigured } from "../../src/core/detectors/configuration.ts";
 import { detectors } from "../../src/core/detectors/index.ts";
 import { packContacts } from "../../src/core/flow/pack-contacts.ts";
-import { keyring } from "../../src/security/tenant-keys.ts";
+import type { Tenant } from "../../src/security/tenant.ts";
+import { tenantKeys } from "../../src/security/tenant-keys.ts";
 import { d1AnomalyStore } from "../../src/storage/d1-anomaly-store.ts";
 import { Acknowledgements } from "../../src/tiers/acknowledgements.ts";
 import { FactsExchange } from "../../src/tiers/facts-exchange.ts";
 import { digestLines } from "../../src/tiers/digest.ts";
 import { endInput } from "../../src/tiers/end-input.ts";
 import { judgeBatch } from "../../src/tiers/process-batch.ts";
-import { shardName, type ShardRef } from "../../src/tiers/shard-call.ts";
+import { shardName, shardsOf, type ShardRef } from "../../src/tiers/shard-call.ts";
 import type { ProcessParts } from "../../src/tiers/store-verdicts.ts";
 import { Oracle } from "../simulation/oracle.ts";
 import { planOf, type PlannedBatch } from "../simulation/plan.ts";
@@ -31,38 +32,34 @@ const clock = { ...wallClock, nowMs: () => Date.now() };
 
 class RealRun {
   readonly #random: Random;
-  readonly #tenant: string;
-  readonly #shards: number;
+  readonly #tenant: Tenant;
   readonly #parts: ProcessParts;
   readonly #oracle: Oracle;
 
   constructor(seed: number, shards: number, allowanceMs: number) {
     this.#random = new Random(seed).fork("real run");
-    this.#tenant = `sim-${seed}`;
-    this.#shards = shards;
-    const settings = { LATENESS_ALLOWANCE_S: allowanceMs / 1000, TENANTS: { [this.#tenant]: { internal, shards } } };
+    const id = `sim-${seed}`;
+    const settings = { LATENESS_ALLOWANCE_S: allowanceMs / 1000, TENANTS: { [id]: { internal, shards } } };
     const config = readConfig({ ...env, ...settings });
-    const keysOf = keyring(config.masterKey);
+    this.#tenant = { ...config.tenants.get(id)!, keys: tenantKeys(config.masterKey, id) };
     this.#parts = {
       config,
       clock,
       log: () => {},
-      keysOf,
-      shardsOf: () => shards,
       shardOf: (shard) => this.#object(shard),
       acknowledgements: new Acknowledgements(),
       facts: new FactsExchange(),
       configurations: { inForce: async () => unconfigured },
-      anomalies: d1AnomalyStore({ db: env.DB, sealOf: (tenant) => keysOf(tenant).seal, clock }),
+      anomalies: d1AnomalyStore({ db: env.DB, clock }),
       waitUntil: () => {},
     };
-    const isInternal = config.tenants.get(this.#tenant)!.isInternal;
-    this.#oracle = new Oracle({ hashKey: keysOf(this.#tenant).entityHash, isInternal, allowanceMs, detectors });
+    const { isInternal, keys } = this.#tenant;
+    this.#oracle = new Oracle({ hashKey: keys.entityHash, isInternal, allowanceMs, detectors });
   }
 
   /** Posts a batch until it is taken, while its shards die and forget; then the oracle learns it. */
   async post(batch: PlannedBatch): Promise<void> {
-    const key = createHash("sha256").update(`${this.#tenant} ${batch.key}`).digest("hex");
+    const key = createHash("sha256").update(`${this.#tenant.id} ${batch.key}`).digest("hex");
     const flows = () => batchOf(batch.flows.map((flow) => ({ ...flow, recordId: 0 })));
     const received = batch.flows.length;
     const counts = { received, accepted: received, rejected: 0, skipped: 0, duplicate: 0, late: 0, sampled: 0 };
@@ -73,7 +70,7 @@ class RealRun {
       const [answers] = await Promise.all([Promise.all(posts), this.#disturb()]);
       if (answers.some((answer) => !("reason" in answer))) break;
     }
-    const { entityHash: hashKey } = this.#parts.keysOf(this.#tenant);
+    const { entityHash: hashKey } = this.#tenant.keys;
     this.#oracle.knows(key, batch);
     const contacts = packContacts(contactsOf(batch.flows, { hashKey }));
     this.#oracle.applied({ batchKey: key, contacts } as Parameters<Oracle["applied"]>[0]);
@@ -90,12 +87,12 @@ class RealRun {
       limit: 500,
     } as const;
     const { anomalies } = await this.#parts.anomalies.list(this.#tenant, query);
-    const { anomalyId } = this.#parts.keysOf(this.#tenant);
-    return { stored: digestLines(anomalies), wanted: wantedLines(this.#oracle.findings(), this.#tenant, anomalyId) };
+    const { id, keys } = this.#tenant;
+    return { stored: digestLines(anomalies), wanted: wantedLines(this.#oracle.findings(), id, keys.anomalyId) };
   }
 
   async #disturb(): Promise<void> {
-    const shard = this.#object({ tenant: this.#tenant, index: this.#random.int(0, this.#shards - 1) });
+    const shard = this.#object(this.#random.pick(shardsOf(this.#tenant)));
     const chance = this.#random.next();
     if (chance < 0.15) await runInDurableObject(shard, (_, state) => state.abort("on purpose")).catch(() => {});
     else if (chance < 0.3) await evictDurableObject(shard).catch(() => {});

@@ -8,7 +8,8 @@ import { shardOfSlot } from "../../src/core/flow/split-contacts.ts";
 import { SlotSet } from "../../src/core/slots/slot-set.ts";
 import type { SlotBounds } from "../../src/core/slots/slot.ts";
 import type { Anomaly } from "../../src/core/verdict.ts";
-import { keyring } from "../../src/security/tenant-keys.ts";
+import type { Tenant } from "../../src/security/tenant.ts";
+import { tenantKeys } from "../../src/security/tenant-keys.ts";
 import { d1AnomalyStore } from "../../src/storage/d1-anomaly-store.ts";
 import { Acknowledgements } from "../../src/tiers/acknowledgements.ts";
 import { FactsExchange } from "../../src/tiers/facts-exchange.ts";
@@ -68,7 +69,6 @@ class Simulation {
   readonly #wrong: string[] = [];
   readonly #isolates: ProcessParts[];
   readonly #config;
-  readonly #keysOf;
   readonly #d1;
   readonly #store;
   readonly #oracles = new Map<string, Oracle>();
@@ -91,10 +91,9 @@ class Simulation {
         plan.tenants.map(({ name }) => [name, { internal: ["10.0.0.0/8", "2001:db8:1::/48"] }]),
       ),
     });
-    this.#keysOf = keyring(this.#config.masterKey);
     this.#d1 = simulatedD1(this.#world, plan, this.#random.fork("d1"));
     const { clock } = this.#world;
-    this.#store = d1AnomalyStore({ db: this.#d1.db, sealOf: (tenant) => this.#keysOf(tenant).seal, clock });
+    this.#store = d1AnomalyStore({ db: this.#d1.db, clock });
     this.#isolates = Array.from({ length: isolatesCount }, () => this.#isolate());
     for (const { name, shards } of plan.tenants) {
       this.#shards.set(name, shards);
@@ -125,7 +124,7 @@ class Simulation {
     await disturbing;
     this.#d1.calm();
     for (const object of this.#objects.values()) object.calm();
-    for (const { name } of tenants) await this.#untilDone(() => endInput(this.#isolates[0], name));
+    for (const { name } of tenants) await this.#untilDone(() => endInput(this.#isolates[0], this.#tenant(name)));
     await this.#world.sleep(200_000);
     for (const tenant of tenants) await this.#check(tenant);
   }
@@ -175,7 +174,7 @@ class Simulation {
     const answer = await judgeBatch(
       this.#isolates[isolate],
       {
-        tenant: tenant.name,
+        tenant: this.#tenant(tenant.name),
         key: name,
         isNamedByShipper: false,
         bodyDigest: name,
@@ -269,7 +268,7 @@ class Simulation {
     const stored = await this.#final(name);
     const wanted = this.#bounds ? oracle.boundedFindings(this.#bounds) : oracle.findings();
     const lines = digestLines(stored);
-    this.#compare(name, wantedLines(wanted, name, this.#keysOf(name).anomalyId), lines);
+    this.#compare(name, wantedLines(wanted, name, this.#tenant(name).keys.anomalyId), lines);
     this.#outcome.digests[name] = lines;
     this.#outcome.late += oracle.late;
     this.#outcome.evicted += sum((one) => one.evicted_entities);
@@ -291,8 +290,14 @@ class Simulation {
       order: "oldest_first",
       limit: 10_000,
     } as const;
-    const { anomalies } = await this.#untilDone(() => this.#store.list(tenant, query));
+    const { anomalies } = await this.#untilDone(() => this.#store.list(this.#tenant(tenant), query));
     return anomalies;
+  }
+
+  /** As a request finds it now: with as many shards as it has been given. */
+  #tenant(name: string): Tenant {
+    const keys = tenantKeys(this.#config.masterKey, name);
+    return { ...this.#config.tenants.get(name)!, shards: this.#shards.get(name)!, keys };
   }
 
   #isolate(): ProcessParts {
@@ -300,8 +305,6 @@ class Simulation {
       config: this.#config,
       clock: this.#world.clock,
       log: () => {},
-      keysOf: this.#keysOf,
-      shardsOf: (tenant) => this.#shards.get(tenant)!,
       shardOf: ({ tenant, index }) => this.#object(tenant, index),
       acknowledgements: new Acknowledgements(),
       facts: new FactsExchange(),
@@ -328,7 +331,7 @@ class Simulation {
       outbox: {
         clock: this.#world.clock,
         log: () => {},
-        context: { tenant, idKey: this.#keysOf(tenant).anomalyId },
+        tenant: this.#tenant(tenant),
         anomalies: this.#store,
       },
       onApplied: (request) => this.#oracles.get(tenant)!.applied(request),
@@ -337,8 +340,8 @@ class Simulation {
 
   #oracle(tenant: string): Oracle {
     return new Oracle({
-      hashKey: this.#keysOf(tenant).entityHash,
-      isInternal: this.#config.tenants.get(tenant)!.isInternal,
+      hashKey: this.#tenant(tenant).keys.entityHash,
+      isInternal: this.#tenant(tenant).isInternal,
       allowanceMs: this.#plan.allowanceMs,
       detectors: sensitive,
     });

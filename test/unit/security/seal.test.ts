@@ -63,8 +63,8 @@ describe("tenantKeys", () => {
     `);
   });
 
-  it("remembers", () => {
+  it("remembers", async () => {
     const keysOf = keyring(master);
-    expect(keysOf("acme")).toBe(keysOf("acme"));
+    expect(await keysOf("acme")).toBe(await keysOf("acme"));
   });
 });

@@ -5,7 +5,8 @@ import { Configurations, namedConfiguration } from "../../../src/tiers/configura
 import { LocalClock } from "../../../src/tiers/local-parts.ts";
 
 const env = { MASTER_KEY: Buffer.alloc(32).toString("base64"), TENANTS: { acme: {}, lab: {} } };
-const config = readConfig(env);
+const { tenants } = readConfig(env);
+const acme = tenants.get("acme")!;
 
 const stored = (version: number): StoredConfiguration => ({
   version,
@@ -21,7 +22,6 @@ function isolate() {
   const messages: string[] = [];
   const state = { version: 0, reads: 0, isAway: false, isStuck: false };
   const configurations = new Configurations({
-    config,
     clock,
     log: ({ message }) => void messages.push(message),
     waitUntil: () => {},
@@ -38,7 +38,7 @@ function isolate() {
       },
     },
   });
-  const version = async () => (await configurations.inForce("acme")).version;
+  const version = async () => (await configurations.inForce(acme)).version;
   const after = (ms: number) => clock.set(clock.nowMs() + ms);
   return { configurations, clock, state, messages, version, after };
 }
@@ -87,7 +87,7 @@ describe("the configuration in force", () => {
   it("never goes back, and is known at once where it was replaced", async () => {
     const { configurations, state, version, after } = isolate();
     expect(await version()).toBe(0);
-    await configurations.replace("acme", 0, { preset: "quiet", thresholds: {} }, "k");
+    await configurations.replace(acme, 0, { preset: "quiet", thresholds: {} }, "k");
     expect(await version()).toBe(1);
     expect(state.reads).toBe(1);
     state.version = 0;
@@ -97,17 +97,17 @@ describe("the configuration in force", () => {
 
   it("remembers no more than a thousand tenants", async () => {
     const { configurations, state } = isolate();
-    for (let i = 0; i < 1001; i++) await configurations.inForce(`t${i}`);
-    await configurations.inForce("t1000");
+    for (let i = 0; i < 1001; i++) await configurations.inForce({ ...acme, id: `t${i}` });
+    await configurations.inForce({ ...acme, id: "t1000" });
     expect(state.reads).toBe(1001);
-    await configurations.inForce("t0");
+    await configurations.inForce({ ...acme, id: "t0" });
     expect(state.reads).toBe(1002);
   });
 });
 
 describe("the name of a configuration", () => {
   const nameOf = (more: object, version = 1, thresholds = {}, preset: "quiet" | "balanced" = "balanced") =>
-    namedConfiguration(readConfig({ ...env, ...more }), "acme", { version, preset, thresholds }).name;
+    namedConfiguration(readConfig({ ...env, ...more }).tenants.get("acme")!, { version, preset, thresholds }).name;
   const digestOf = (...args: Parameters<typeof nameOf>) => nameOf(...args).split("-")[1];
 
   it("is the version, and a digest of all that verdicts depend on", () => {

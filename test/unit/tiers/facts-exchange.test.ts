@@ -14,7 +14,7 @@ function sourcesIn(facts: PackedFacts | undefined, hash: number): number | undef
 
 it("gives every shard what the others know, once, and again where it was lost", () => {
   const exchange = new FactsExchange();
-  const [one, other] = [0, 1].map((index) => ({ tenant: "acme", index }));
+  const [one, other] = [0, 1].map((index) => ({ tenant: "acme", jurisdiction: null, index }));
   expect(exchange.newsFor(other)).toEqual({});
   expect(exchange.hasNews(one, 3)).toBe(true);
   exchange.hear(one, 3, packed(7, 5));
@@ -24,7 +24,7 @@ it("gives every shard what the others know, once, and again where it was lost", 
   expect(exchange.newsFor(other)).toEqual({});
   exchange.lost(other);
   expect(sourcesIn(exchange.newsFor(other).facts, 7)).toBe(5);
-  expect(exchange.newsFor({ tenant: "lab", index: 1 })).toEqual({});
+  expect(exchange.newsFor({ tenant: "lab", jurisdiction: null, index: 1 })).toEqual({});
 });
 
 it("merges what all shards say", () => {

@@ -10,10 +10,12 @@ import { batchOf, sampleTrace, traceStartMs, type TraceFlow } from "../../suppor
 const trace = sampleTrace(7);
 const hex = (digit: string) => digit.repeat(64);
 
+const masterKey = new Uint8Array(32).fill(3);
+const options = { tenants: { acme: { internal: ["10.0.0.0/8"] } }, masterKey, allowanceMs: 86_400_000, shards: 4 };
+const tenant = localParts(options).tenant("acme");
+
 /** Four shards; `calls` are those that got through, `failing` those that do not answer: before or after they did it. */
 function fourShards(failing: { [index: number]: "before" | "after" } = {}) {
-  const masterKey = new Uint8Array(32).fill(3);
-  const options = { tenants: { acme: { internal: ["10.0.0.0/8"] } }, masterKey, allowanceMs: 86_400_000, shards: 4 };
   const local = localParts({ ...options, clock: new LocalClock(), log: () => {} });
   const calls: { index: number; request: ApplyRequest }[] = [];
   const parts: ProcessParts = {
@@ -39,7 +41,7 @@ function fourShards(failing: { [index: number]: "before" | "after" } = {}) {
 
 function named(flows: readonly TraceFlow[], more: Partial<NamedBatch> = {}): NamedBatch {
   const body = { key: hex("a"), bodyDigest: hex("b"), receivedAtMs: traceStartMs };
-  return { tenant: "acme", isNamedByShipper: false, ...body, flows: batchOf(flows), ...more };
+  return { tenant, isNamedByShipper: false, ...body, flows: batchOf(flows), ...more };
 }
 
 describe("a batch", () => {
@@ -101,7 +103,9 @@ describe("a batch", () => {
     const counts = { received: 1, accepted: 1, rejected: 0, skipped: 0, duplicate: 0, late: 0, sampled: 0 };
     const half = trace.length >> 1;
     await judgeBatch(parts, named(trace.slice(0, half)), counts);
-    const pending = await Promise.all([0, 1, 2, 3].map((index) => parts.shardOf({ tenant: "acme", index }).gauges()));
+    const pending = await Promise.all(
+      [0, 1, 2, 3].map((index) => parts.shardOf({ tenant: "acme", jurisdiction: null, index }).gauges()),
+    );
     expect(pending.some((one) => one.pending_verdicts > 0)).toBe(true);
     calls.length = 0;
     await judgeBatch(parts, named(trace.slice(half), { key: hex("f"), bodyDigest: hex("f") }), counts);

@@ -3,7 +3,7 @@ import { ConfigError } from "../../../src/config.ts";
 import type { Anomaly } from "../../../src/core/verdict.ts";
 import { LocalClock, localParts } from "../../../src/tiers/local-parts.ts";
 
-const settings = { tenants: { acme: {} }, masterKey: new Uint8Array(32), allowanceMs: 600_000, shards: 3 };
+const settings = { tenants: { acme: {}, lab: {} }, masterKey: new Uint8Array(32), allowanceMs: 600_000, shards: 3 };
 const everything = { threats: [], severityMin: "info", sinceMs: 0, untilMs: Infinity, order: "oldest_first" } as const;
 
 function anomaly(id: string, revision: number, changes: Partial<Anomaly> = {}): Anomaly {
@@ -36,35 +36,39 @@ function anomaly(id: string, revision: number, changes: Partial<Anomaly> = {}): 
 describe("local parts", () => {
   it("are set as a Worker is", () => {
     const parts = localParts({ ...settings, tenants: { acme: { internal: ["192.0.2.0/24"] }, lab: {} } });
-    expect(parts.shardsOf("lab")).toBe(3);
+    expect(parts.tenant("lab").shards).toBe(3);
     expect(parts.config.allowanceMs).toBe(600_000);
-    expect(parts.config.tenants.get("acme")!.isInternal(0, 0, 0xffff, 0xc0000201)).toBe(true);
-    expect(parts.config.tenants.get("lab")!.isInternal(0, 0, 0xffff, 0xc0000201)).toBe(false);
+    expect(parts.tenant("acme").isInternal(0, 0, 0xffff, 0xc0000201)).toBe(true);
+    expect(parts.tenant("lab").isInternal(0, 0, 0xffff, 0xc0000201)).toBe(false);
     expect(() => localParts({ ...settings, shards: 0 })).toThrow(ConfigError);
   });
 
   it("have one shard of each name", () => {
     const { shardOf } = localParts(settings);
-    expect(shardOf({ tenant: "acme", index: 1 })).toBe(shardOf({ tenant: "acme", index: 1 }));
-    expect(shardOf({ tenant: "acme", index: 1 })).not.toBe(shardOf({ tenant: "acme", index: 2 }));
+    expect(shardOf({ tenant: "acme", jurisdiction: null, index: 1 })).toBe(
+      shardOf({ tenant: "acme", jurisdiction: null, index: 1 }),
+    );
+    expect(shardOf({ tenant: "acme", jurisdiction: null, index: 1 })).not.toBe(
+      shardOf({ tenant: "acme", jurisdiction: null, index: 2 }),
+    );
   });
 
   it("keep the highest revision of each anomaly, in the order of storing", async () => {
-    const { anomalies } = localParts(settings);
-    await anomalies.upsert("acme", [anomaly("a", 2), anomaly("b", 1), anomaly("c", 1, { severity: "low" })]);
-    await anomalies.upsert("acme", [anomaly("a", 1, { summary: "old" }), anomaly("b", 2, { summary: "new" })]);
-    const { anomalies: found } = await anomalies.list("acme", { ...everything, limit: 10 });
+    const { anomalies, tenant } = localParts(settings);
+    await anomalies.upsert(tenant("acme"), [anomaly("a", 2), anomaly("b", 1), anomaly("c", 1, { severity: "low" })]);
+    await anomalies.upsert(tenant("acme"), [anomaly("a", 1, { summary: "old" }), anomaly("b", 2, { summary: "new" })]);
+    const { anomalies: found } = await anomalies.list(tenant("acme"), { ...everything, limit: 10 });
     expect(found.map(({ id, revision }) => [id, revision])).toEqual([
       ["a", 2],
       ["c", 1],
       ["b", 2],
     ]);
-    expect(await anomalies.get("acme", "b")).toMatchObject({ summary: "new" });
-    expect(await anomalies.get("lab", "b")).toBeUndefined();
+    expect(await anomalies.get(tenant("acme"), "b")).toMatchObject({ summary: "new" });
+    expect(await anomalies.get(tenant("lab"), "b")).toBeUndefined();
   });
 
   it("list what is asked for, page by page", async () => {
-    const { anomalies } = localParts(settings);
+    const { anomalies, tenant } = localParts(settings);
     const late = { window: { startMs: 5000, endMs: 6000 } };
     const some = [
       anomaly("a", 1),
@@ -72,18 +76,18 @@ describe("local parts", () => {
       anomaly("c", 1, late),
       anomaly("d", 1, { threat: "ddos" }),
     ];
-    await anomalies.upsert("acme", some);
+    await anomalies.upsert(tenant("acme"), some);
     const ids = async (query: object) =>
-      (await anomalies.list("acme", { ...everything, limit: 10, ...query })).anomalies.map(({ id }) => id);
+      (await anomalies.list(tenant("acme"), { ...everything, limit: 10, ...query })).anomalies.map(({ id }) => id);
     expect(await ids({ order: "newest_first" })).toEqual(["d", "c", "b", "a"]);
     expect(await ids({ severityMin: "medium" })).toEqual(["a", "c", "d"]);
     expect(await ids({ threats: ["ddos"] })).toEqual(["d"]);
     expect(await ids({ sinceMs: 1001 })).toEqual(["c"]);
     expect(await ids({ untilMs: 1000 })).toEqual([]);
     expect(await ids({ matchesEntity: () => false })).toEqual([]);
-    const first = await anomalies.list("acme", { ...everything, limit: 3 });
+    const first = await anomalies.list(tenant("acme"), { ...everything, limit: 3 });
     expect(first.next).toMatchObject({ id: "c" });
-    const second = await anomalies.list("acme", { ...everything, limit: 3, behind: first.next });
+    const second = await anomalies.list(tenant("acme"), { ...everything, limit: 3, behind: first.next });
     expect(second.anomalies.map(({ id }) => id)).toEqual(["d"]);
     expect(second.next).toBeUndefined();
   });

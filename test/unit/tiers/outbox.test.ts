@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { PendingVerdict } from "../../../src/core/slots/slot.ts";
 import { StorageError } from "../../../src/storage/d1.ts";
+import { tenantKeys } from "../../../src/security/tenant-keys.ts";
 import { Outbox } from "../../../src/tiers/outbox.ts";
 
 const startMs = Date.UTC(2026, 0, 5);
@@ -36,7 +37,7 @@ function outboxOf(...pending: PendingVerdict[]) {
       setAlarm: async (atMs) => void alarms.push(atMs - state.nowMs),
       deleteAlarm: async () => void alarms.push("deleted"),
     },
-    context: { tenant: "acme", idKey: new Uint8Array(32) },
+    tenant: { id: "acme", jurisdiction: null, keys: tenantKeys(new Uint8Array(32), "acme") },
     anomalies: {
       async upsert(_, anomalies) {
         if (state.failure) throw state.failure;
