@@ -27,7 +27,7 @@ describe("network facts", () => {
   it("count hosts that were told one by one, though no two at once", () => {
     const facts = new NetworkFacts();
     for (let source = 0; source < 6; source++) {
-      for (let again = 0; again < 2; again++) facts.ofSlot(source).addSource(7, 0x9e3779b1 * source, 100 * dayMs);
+      for (let time = 0; time < 2; time++) facts.ofSlot(source).addSource(7, 0x9e3779b1 * source, 100 * dayMs);
     }
     facts.ofSlot(1).addSources(7, 3, 100 * dayMs);
     expect([facts.sourcesOf(7), facts.sourcesOf(8)]).toEqual([6, 1]);
