@@ -5,9 +5,29 @@ import { judgeTarget } from "./ddos/judge.ts";
 import { learn } from "./ddos/learn.ts";
 import { isNotable, measured } from "./ddos/measured.ts";
 import { thresholds, version, type DdosSettings } from "./ddos/settings.ts";
-import { windowed } from "./windowed.ts";
+import { windowed, type Windowed } from "./windowed.ts";
 
 const dayMs = 24 * hourMs;
+
+/** Shared by all slots. */
+const floods: Windowed<FloodState, Habit, DdosSettings> = {
+  lengthMs: hourMs,
+  codec,
+  memory,
+  forgetMs: 14 * dayMs,
+  learn,
+  judge: judgeTarget,
+  interest: ({ direct, reflected }) => 1 + (direct?.flows ?? 0) + (reflected?.flows ?? 0),
+  // What is small is forgotten sooner or later than its window closes, as it happens: it makes no habit.
+  isRemembered: ({ state }) =>
+    state.internal && !codec.isSmall(state) && (isNotable(state.direct) || isNotable(state.reflected)),
+  remember({ address, windowStartMs, state }, habit, isAlarm) {
+    if (!isAlarm) habit.learn(windowStartMs + hourMs, measured(state, isPrefix(address)));
+  },
+  tell({ state, windowStartMs }, facts) {
+    if (state.addressHash !== 0) facts.addSources(state.addressHash >>> 0, ownSources(state), windowStartMs);
+  },
+};
 
 /**
  * DDoS: more reaches one target, or one of our networks, than it can have asked for.
@@ -39,27 +59,5 @@ export const ddos: Detector<DdosSettings> = {
   id: "ddos",
   version,
   thresholds,
-  create: (initial, saved) =>
-    windowed<FloodState, Habit, DdosSettings>(
-      {
-        lengthMs: hourMs,
-        codec,
-        memory,
-        forgetMs: 14 * dayMs,
-        learn,
-        judge: judgeTarget,
-        interest: ({ direct, reflected }) => 1 + (direct?.flows ?? 0) + (reflected?.flows ?? 0),
-        // What is small is forgotten sooner or later than its window closes, as it happens: it makes no habit.
-        isRemembered: ({ state }) =>
-          state.internal && !codec.isSmall(state) && (isNotable(state.direct) || isNotable(state.reflected)),
-        remember({ address, windowStartMs, state }, habit, isAlarm) {
-          if (!isAlarm) habit.learn(windowStartMs + hourMs, measured(state, isPrefix(address)));
-        },
-        tell({ state, windowStartMs }, facts) {
-          if (state.addressHash !== 0) facts.addSources(state.addressHash, ownSources(state), windowStartMs);
-        },
-      },
-      initial,
-      saved,
-    ),
+  create: (initial, saved) => windowed(floods, initial, saved),
 };

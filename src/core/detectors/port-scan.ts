@@ -1,6 +1,7 @@
 import { RecentKeys } from "../sketches/recent-keys.ts";
-import type { Detector, Evicted, SlotDetector } from "./detector.ts";
-import { networkScans, targetScans } from "./port-scan/joint-scans.ts";
+import type { StateReader, StateWriter } from "../slots/state-bytes.ts";
+import type { Detector, Evicted, Opinion, SlotContacts, SlotDetector } from "./detector.ts";
+import { concernsNetworks, concernsTargets, networkScans, targetScans } from "./port-scan/joint-scans.ts";
 import { thresholds, version, type PortScanSettings } from "./port-scan/settings.ts";
 import { SourceScans } from "./port-scan/source-scans.ts";
 import { windowed } from "./windowed.ts";
@@ -35,43 +36,80 @@ export const portScan: Detector<PortScanSettings> = {
   id: "port_scan",
   version,
   thresholds,
-  create(initial, saved) {
-    const recent = { sources: new RecentKeys(), networks: new RecentKeys(), targets: new RecentKeys() };
-    const sources = new SourceScans(initial, recent.sources, saved);
-    const networks = networkScans(recent.networks, (network) => sources.hasFound(network));
-    // The sources first: what one of them did alone is not said of its network.
-    const parts: readonly SlotDetector[] = [
-      sources,
-      windowed(networks, initial, saved),
-      windowed(targetScans(recent.targets), initial, saved),
-    ];
-    return {
-      learn(contacts) {
-        for (const part of parts) part.learn(contacts);
-      },
-      findings(closedMs) {
-        return parts.flatMap((part) => part.findings(closedMs));
-      },
-      configure(settings) {
-        for (const part of parts) part.configure(settings);
-      },
-      save(writer) {
-        for (const part of parts) part.save(writer);
-      },
-      get bytes() {
-        return bytesOf(parts);
-      },
-      get entities() {
-        return parts.reduce((sum, { entities }) => sum + entities, 0);
-      },
-      settle(bytesMax, hardBytesMax) {
-        const evicted = settleParts(parts, bytesMax, hardBytesMax);
-        if (evicted.entities > 0) for (const keys of Object.values(recent)) keys.clear();
-        return evicted;
-      },
-    };
-  },
+  create: (initial, saved) => new PortScans(initial, saved),
 };
+
+const nothingNew: Opinion[] = [];
+
+/**
+ * Of one slot, in three parts. The joint scans are left alone by contacts that do not concern them: between two batches
+ * a slot's memory has gone cold, and to look whether there is news takes longer than to tell that there is none.
+ */
+class PortScans implements SlotDetector {
+  /** The sources first: what one of them did alone is not said of its network. */
+  readonly #parts: readonly SlotDetector[];
+  readonly #sources: SourceScans;
+  readonly #networks: SlotDetector;
+  readonly #targets: SlotDetector;
+  /** Whether they may have news. */
+  #wakesNetworks = true;
+  #wakesTargets = true;
+  #closedMs = -Infinity;
+  readonly #recent = { sources: new RecentKeys(), networks: new RecentKeys(), targets: new RecentKeys() };
+
+  constructor(initial: Readonly<PortScanSettings>, saved: StateReader | undefined) {
+    const sources = new SourceScans(initial, this.#recent.sources, saved);
+    const networks = networkScans(this.#recent.networks, (network) => sources.hasFound(network));
+    this.#sources = sources;
+    this.#networks = windowed(networks, initial, saved);
+    this.#targets = windowed(targetScans(this.#recent.targets), initial, saved);
+    this.#parts = [this.#sources, this.#networks, this.#targets];
+  }
+
+  learn(contacts: SlotContacts): void {
+    this.#sources.learn(contacts);
+    if (concernsNetworks(contacts)) {
+      this.#wakesNetworks = true;
+      this.#networks.learn(contacts);
+    }
+    if (concernsTargets(contacts)) {
+      this.#wakesTargets = true;
+      this.#targets.learn(contacts);
+    }
+  }
+
+  findings(closedMs: number): Opinion[] {
+    const hasClosed = closedMs !== this.#closedMs;
+    const own = this.#sources.findings(closedMs);
+    const ofNetworks = hasClosed || this.#wakesNetworks ? this.#networks.findings(closedMs) : nothingNew;
+    const ofTargets = hasClosed || this.#wakesTargets ? this.#targets.findings(closedMs) : nothingNew;
+    this.#closedMs = closedMs;
+    this.#wakesNetworks = this.#wakesTargets = false;
+    return ofNetworks.length + ofTargets.length > 0 ? [...own, ...ofNetworks, ...ofTargets] : own;
+  }
+
+  configure(settings: object): void {
+    for (const part of this.#parts) part.configure(settings);
+  }
+
+  save(writer: StateWriter): void {
+    for (const part of this.#parts) part.save(writer);
+  }
+
+  get bytes(): number {
+    return bytesOf(this.#parts);
+  }
+
+  get entities(): number {
+    return this.#parts.reduce((sum, { entities }) => sum + entities, 0);
+  }
+
+  settle(bytesMax: number, hardBytesMax: number): Evicted {
+    const evicted = settleParts(this.#parts, bytesMax, hardBytesMax);
+    if (evicted.entities > 0) for (const keys of Object.values(this.#recent)) keys.clear();
+    return evicted;
+  }
+}
 
 function bytesOf(parts: readonly SlotDetector[]): number {
   return parts.reduce((sum, { bytes }) => sum + bytes, 0);

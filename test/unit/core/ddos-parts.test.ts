@@ -1,5 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { sourcesKept } from "../../../src/core/flow/contacts.ts";
+import { BottomK } from "../../../src/core/sketches/bottom-k.ts";
 import { cusum } from "../../../src/core/sketches/cusum.ts";
 import { Habit } from "../../../src/core/sketches/habit.ts";
 import { Inflow, setMax, Traffic } from "../../../src/core/sketches/inflow.ts";
@@ -52,12 +54,40 @@ describe("Inflow", () => {
         }
         const restored = Inflow.load(new StateReader(bytesOf(inflow)));
         expect(bytesOf(restored)).toEqual(bytesOf(inflow));
-        expect([restored.flows, restored.packets, restored.bytes]).toEqual([
-          inflow.flows,
-          inflow.packets,
-          inflow.bytes,
-        ]);
-        expect([restored.memoryBytes, restored.isSmall]).toEqual([inflow.memoryBytes, inflow.isSmall]);
+        const known = ({ excess, mostFlows, mostPackets, mostBytes, memoryBytes, isSmall }: Inflow) => {
+          return { excess, mostFlows, mostPackets, mostBytes, memoryBytes, isSmall };
+        };
+        expect(known(restored)).toEqual(known(inflow));
+      }),
+    );
+  });
+
+  it("knows the greatest of all rows, and what is beyond twice the answered", () => {
+    const inflow = new Inflow();
+    const addTo = (minute: number, ...counts: [number, number, number, number, number]) =>
+      inflow.add(inflow.row(minute, Traffic.Tcp), ...counts);
+    addTo(1, 10, 0, 0, 19_999, 7);
+    addTo(2, 30, 5, 0, 1, 2 ** 40);
+    expect(inflow).toMatchObject({ excess: 30, mostFlows: 30, mostPackets: 0, mostBytes: 2 ** 40 });
+    addTo(1, 25, 20, 0, 1, 0);
+    expect(inflow).toMatchObject({ excess: 20, mostFlows: 35, mostPackets: 20_000, mostBytes: 2 ** 40 });
+    expect([inflow.flows, inflow.packets, inflow.bytes]).toEqual([65, 20_001, 2 ** 40 + 7]);
+  });
+
+  it("samples others alike, whether it has just seen them or not", () => {
+    const addresses = Uint32Array.from({ length: 4 * 40 }, (_, i) => [0, 0, 0xffff, i >> 2][i & 3]);
+    const other = fc.record({ index: fc.nat(39), service: fc.nat(2), internal: fc.nat(1) });
+    fc.assert(
+      fc.property(fc.array(other, { maxLength: 200 }), (others) => {
+        const inflow = new Inflow();
+        for (const minute of [1, 2]) inflow.row(minute, Traffic.Udp);
+        const sample = new BottomK(sourcesKept);
+        for (const { index, service, internal } of others) {
+          const hash = Math.imul(index, 0x9e3779b1) >>> 0;
+          inflow.addOther(hash, addresses, index, service, internal);
+          sample.add(hash, addresses, index, service, internal);
+        }
+        expect(bytesOf(inflow.others)).toEqual(bytesOf(sample));
       }),
     );
   });

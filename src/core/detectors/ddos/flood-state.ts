@@ -10,7 +10,7 @@ export const minuteMs = 60_000;
 
 export interface FloodState extends EntityState {
   internal: boolean;
-  /** Keyed hash of a target outside; 0 for others. */
+  /** Keyed hash of a target outside; 0 for others. A signed word: V8 keeps no other with the state itself. */
   addressHash: number;
   /** What reached the entity as a target; of a prefix, what reached all of it. */
   direct: Inflow | undefined;
@@ -23,8 +23,9 @@ export interface FloodState extends EntityState {
   surplus: number[];
 }
 
-const spanMs = 600_000;
-export const surplusCount = (hourMs / spanMs) * 2;
+const hourMinutes = hourMs / minuteMs;
+const spanMinutes = 10;
+export const surplusCount = (hourMinutes / spanMinutes) * 2;
 
 /** In V8's heap, in bytes: of a state without its inflows, and of a full `surplus`. Measured. */
 const stateBytes = 130;
@@ -44,7 +45,7 @@ export const codec: StateCodec<FloodState> = {
   }),
   save(state, writer) {
     writer.u8((state.internal ? 1 : 0) | (state.direct ? 2 : 0) | (state.reflected ? 4 : 0));
-    writer.u32(state.addressHash);
+    writer.u32(state.addressHash >>> 0);
     state.direct?.save(writer);
     state.reflected?.save(writer);
     writer.numbers(state.surplus);
@@ -54,7 +55,7 @@ export const codec: StateCodec<FloodState> = {
     return {
       touched: false,
       internal: (bits & 1) !== 0,
-      addressHash: reader.u32(),
+      addressHash: reader.u32() | 0,
       direct: bits & 2 ? Inflow.load(reader) : undefined,
       reflected: bits & 4 ? Inflow.load(reader) : undefined,
       surplus: reader.numbers(),
@@ -70,8 +71,9 @@ export const codec: StateCodec<FloodState> = {
     (surplus.length > 0 ? packedSurplusBytes : 0),
 };
 
-export function surplusAt(atMs: number, isTcp: boolean): number {
-  return 2 * Math.floor((atMs % hourMs) / spanMs) + (isTcp ? 0 : 1);
+/** Place in `surplus` of a minute since 1970. */
+export function surplusAt(minute: number, isTcp: boolean): number {
+  return 2 * Math.floor((minute % hourMinutes) / spanMinutes) + (isTcp ? 0 : 1);
 }
 
 /** What a habit is known of. */

@@ -42,26 +42,24 @@ function barOf(judging: Judging, { kind, measure }: Measured): Bar {
   return { least, floor, ceiling, decides: fromHabit > fromFloor ? "habit" : "floor", usual };
 }
 
-/** Whether anything can lie over a threshold, whatever is usual: without an object for any row. */
-function mayExceed(inflow: Inflow | undefined, settings: DdosSettings): boolean {
+/** Whether anything can lie over a threshold, whatever is usual: by what the inflow knows of all rows, in most cases. */
+function mayExceed(inflow: Inflow | undefined, settings: DdosSettings, isReflected: boolean): boolean {
   if (!inflow) return false;
   const { unansweredMin, unsolicitedMin, prefixUnansweredMin, flowsCeiling, sustainedMin } = settings;
+  // Replies that were not asked for are held against minutes alone.
+  if (!isReflected && inflow.excess >= sustainedMin) return true;
   const flowsLeast = Math.min(unansweredMin, unsolicitedMin, prefixUnansweredMin, flowsCeiling);
   const packetsLeast = Math.min(settings.packetsMin, settings.packetsCeiling);
   const bytesLeast = Math.min(settings.bytesMin, settings.bytesCeiling);
-  const isLarge = inflow.packets >= packetsLeast || inflow.bytes >= bytesLeast;
-  if (inflow.flows < Math.min(flowsLeast, sustainedMin) && !isLarge) return false;
-  let excess = 0;
+  const { mostFlows, mostPackets, mostBytes } = inflow;
+  if (mostFlows < flowsLeast && mostPackets < packetsLeast && mostBytes < bytesLeast) return false;
   for (let row = 0; row < inflow.rowCount; row++) {
     const flows = inflow.flowsOf(row);
     // Half of them unanswered, at least: what every rule asks for.
-    const left = flows - 2 * inflow.answeredOf(row);
-    if (left < 0) continue;
-    if (flows >= flowsLeast) return true;
-    if (isLarge && (inflow.packetsOf(row) >= packetsLeast || inflow.bytesOf(row) >= bytesLeast)) return true;
-    excess += left;
+    if (flows < 2 * inflow.answeredOf(row)) continue;
+    if (flows >= flowsLeast || inflow.packetsOf(row) >= packetsLeast || inflow.bytesOf(row) >= bytesLeast) return true;
   }
-  return excess >= sustainedMin;
+  return false;
 }
 
 export function judgeTarget(
@@ -71,7 +69,8 @@ export function judgeTarget(
 ): Finding | undefined {
   const { state } = entry;
   const hasSurplus = state.surplus.some((surplus) => surplus > 0);
-  if (!mayExceed(state.direct, settings) && !(hasSurplus && mayExceed(state.reflected, settings))) return undefined;
+  const mayBeReflection = hasSurplus && mayExceed(state.reflected, settings, true);
+  if (!mayBeReflection && !mayExceed(state.direct, settings, false)) return undefined;
   const known = state.internal ? before.memoryOf(entry.address) : undefined;
   const judging: Judging = { entry, settings, habit: known?.isKnown ? known : undefined };
   const isOfPrefix = isPrefix(entry.address);

@@ -6,7 +6,7 @@ import { Inflow, trafficOf } from "../../sketches/inflow.ts";
 import type { Entry, EntityWindows } from "../../slots/entity-windows.ts";
 import type { SlotContacts } from "../detector.ts";
 import { minuteMs, surplusAt, surplusCount, type FloodState } from "./flood-state.ts";
-import { isNotableRow } from "./measured.ts";
+import { isNotableRow, mayBeFound } from "./measured.ts";
 
 export function learn(contacts: SlotContacts, windows: EntityWindows<FloodState>): void {
   learnRequests(contacts, windows);
@@ -14,8 +14,10 @@ export function learn(contacts: SlotContacts, windows: EntityWindows<FloodState>
   learnPrefixes(contacts, windows);
 }
 
+const minuteBuckets = minuteMs / bucketMs;
+
 function minuteOf(bucket: number): number {
-  return Math.floor((bucket * bucketMs) / minuteMs);
+  return Math.floor(bucket / minuteBuckets);
 }
 
 const dnsService = serviceOf(53, Protocol.Udp);
@@ -29,7 +31,7 @@ function learnRequests({ contacts, targets: indexes }: SlotContacts, windows: En
     const entry = windows.at(addresses, target, targets.bucket[i]);
     const { state } = entry;
     if (internal[target] === 1) state.internal = true;
-    else state.addressHash = addressHash[target];
+    else state.addressHash = addressHash[target] | 0;
     const row = addRequests((state.direct ??= new Inflow()), contacts, i);
     note(windows, entry, state.direct, row);
   }
@@ -38,7 +40,7 @@ function learnRequests({ contacts, targets: indexes }: SlotContacts, windows: En
 /** Has an entry counted anew, and judged if what it received in a minute is not trivial. */
 function note(windows: EntityWindows<FloodState>, entry: Entry<FloodState>, inflow: Inflow, row: number): void {
   if (inflow.takeGrown()) windows.grew(entry);
-  if (isNotableRow(inflow, row)) windows.touch(entry);
+  if (isNotableRow(inflow, row) && mayBeFound(entry.state)) windows.touch(entry);
 }
 
 function addRequests(inflow: Inflow, { targets, addresses, addressHash, internal }: Contacts, i: number): number {
@@ -67,24 +69,26 @@ function addRequests(inflow: Inflow, { targets, addresses, addressHash, internal
 function learnReplies({ contacts, pairs: indexes }: SlotContacts, windows: EntityWindows<FloodState>): void {
   const { pairs, addresses, internal } = contacts;
   for (const i of indexes) {
+    const source = pairs.source[i];
+    if (internal[source] === 0) continue;
     const replies = pairs.replies[i];
     const surplus = pairs.answered[i] - pairs.requests[i];
     if (replies === 0 && surplus === 0) continue;
-    if (internal[pairs.source[i]] === 0) continue;
-    const entry = windows.at(addresses, pairs.source[i], pairs.bucket[i]);
+    const entry = windows.at(addresses, source, pairs.bucket[i]);
     const { state } = entry;
     state.internal = true;
     if (state.surplus.length === 0) {
-      state.surplus = Array.from({ length: surplusCount }, () => 0);
+      state.surplus = Array<number>(surplusCount).fill(0);
       windows.grew(entry);
     }
-    const at = surplusAt(pairs.bucket[i] * bucketMs, pairs.protocol[i] === Protocol.Tcp);
+    const at = surplusAt(minuteOf(pairs.bucket[i]), pairs.protocol[i] === Protocol.Tcp);
     state.surplus[at] += surplus;
     if (replies === 0) continue;
-    const row = addReplies((state.reflected ??= new Inflow()), contacts, i);
-    if (state.reflected.takeGrown()) windows.grew(entry);
+    const inflow = (state.reflected ??= new Inflow());
+    const row = addReplies(inflow, contacts, i);
+    if (inflow.takeGrown()) windows.grew(entry);
     // As long as there are no more answers than requests, nothing is new.
-    if (state.surplus[at] > 0 && isNotableRow(state.reflected, row)) windows.touch(entry);
+    if (state.surplus[at] > 0 && isNotableRow(inflow, row) && mayBeFound(state)) windows.touch(entry);
   }
 }
 

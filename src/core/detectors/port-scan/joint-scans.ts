@@ -44,6 +44,20 @@ export function targetScans(recent: RecentKeys): JointScans {
   };
 }
 
+/** Whether anything failed that came from outside. */
+export function concernsNetworks({ contacts, pairs: all }: SlotContacts): boolean {
+  const { pairs, internal } = contacts;
+  for (const i of all) if (internal[pairs.source[i]] === 0 && pairs.failed[i] > 0) return true;
+  return false;
+}
+
+/** Whether anything reached our own. */
+export function concernsTargets({ contacts, targets: all }: SlotContacts): boolean {
+  const { targets, internal } = contacts;
+  for (const i of all) if (internal[targets.target[i]] === 1) return true;
+  return false;
+}
+
 function learnNetworks({ contacts, pairs: all }: SlotContacts, windows: EntityWindows<JointState>, recent: RecentKeys) {
   const { pairs, addresses, addressHash, internal } = contacts;
   // The first address of the network at hand: two in turn, since windows know the last one by its index.
@@ -51,9 +65,10 @@ function learnNetworks({ contacts, pairs: all }: SlotContacts, windows: EntityWi
   let last = -1;
   let at = 0;
   for (const i of all) {
-    if (pairs.failed[i] === 0) continue;
-    const [source, target, rate] = [pairs.source[i], pairs.target[i], pairs.samplingRate[i]];
-    if (internal[source] === 1 || isGroupAddress(addresses, target)) continue;
+    const source = pairs.source[i];
+    if (internal[source] === 1 || pairs.failed[i] === 0) continue;
+    const [target, rate] = [pairs.target[i], pairs.samplingRate[i]];
+    if (isGroupAddress(addresses, target)) continue;
     const hash = hashService(addressHash[target], pairs.port[i], pairs.protocol[i]);
     const window = Math.floor(pairs.bucket[i] / dayBuckets);
     if (recent.has(hash, keyOf(addressHash[source], rate, window))) continue;
@@ -85,8 +100,9 @@ function learnTargets(
 ) {
   const { targets, addresses, addressHash, internal } = contacts;
   for (const i of all) {
-    const [target, rate] = [targets.target[i], targets.samplingRate[i]];
+    const target = targets.target[i];
     if (internal[target] === 0 || isGroupAddress(addresses, target)) continue;
+    const rate = targets.samplingRate[i];
     const hash = hashService(addressHash[target], targets.port[i], targets.protocol[i]);
     const window = Math.floor(targets.bucket[i] / dayBuckets);
     const flags =

@@ -1,5 +1,5 @@
 import { isGroupAddress } from "../../flow/address.ts";
-import type { Contacts } from "../../flow/contacts.ts";
+import { bucketMs, type Contacts } from "../../flow/contacts.ts";
 import { hashService } from "../../flow/keyed-hash.ts";
 import { formatEntity, neighbourhoodOf } from "../../flow/prefixes.ts";
 import { serviceOf } from "../../flow/protocols.ts";
@@ -54,6 +54,8 @@ function flagsOf({ pairs, internal }: Contacts, i: number): number {
   return flags | (isFromService ? Attempt.FromService : 0) | (isFromOther ? Attempt.FromOther : 0);
 }
 
+const nothingNew: Opinion[] = [];
+
 /** A source's day with the hours of it that are open: forgotten as one, since what is no news to them is none to it. */
 interface DayAndHours extends Forgettable {
   day: Remembered<DayState>;
@@ -68,6 +70,9 @@ export class SourceScans implements SlotDetector {
   /** Networks and windows of the sources found in the days that the last call closed. */
   readonly #foundNetworks = new Set<string>();
   readonly #recent: RecentKeys;
+  /** Whether a day has changed since the last look, and what had closed by then: days seldom need to be looked at. */
+  #hasDayNews = false;
+  #closedMs = -Infinity;
   #settings: Readonly<PortScanSettings>;
 
   constructor(settings: Readonly<PortScanSettings>, recent: RecentKeys, saved: StateReader | undefined) {
@@ -90,15 +95,19 @@ export class SourceScans implements SlotDetector {
       hour.state.records += pairs.requests[i];
       const flags = flagsOf(contacts, i);
       const hash = hashService(addressHash[target], pairs.port[i], pairs.protocol[i]);
-      const key = keyOf(addressHash[source], 256 * pairs.samplingRate[i] + flags, hour.windowStartMs / hourMs);
+      const key = keyOf(addressHash[source], 256 * pairs.samplingRate[i] + flags, hourOf(pairs.bucket[i]));
       if (!recent.has(hash, key)) this.#add(hour, contacts, i, hash, flags);
     }
   }
 
   findings(closedMs: number): Opinion[] {
+    // An empty set takes a while to clear.
+    if (this.#foundNetworks.size > 0) this.#foundNetworks.clear();
+    const mayDaysHaveNews = this.#hasDayNews || closedMs !== this.#closedMs;
+    if (!this.#hours.hasNews(closedMs) && !mayDaysHaveNews) return nothingNew;
+    this.#hasDayNews = false;
+    this.#closedMs = closedMs;
     const opinions: Opinion[] = [];
-    this.#foundNetworks.clear();
-    if (!this.#hours.hasNews(closedMs) && !this.#days.hasNews(closedMs)) return opinions;
     const daysTouched = this.#days.takeTouched();
     // What an hour has just said, its day need not be asked about.
     const saidByHour = new Set<DayState | undefined>();
@@ -182,6 +191,7 @@ export class SourceScans implements SlotDetector {
     halfOf(day.state, pairs.bucket[i]).add(hash, addresses, target, service, flags);
     this.#days.touch(day);
     this.#days.grew(day);
+    this.#hasDayNews = true;
   }
 
   #judgeHour(hour: Entry<HourState>, final: boolean, opinions: Opinion[]): boolean {
@@ -208,6 +218,7 @@ export class SourceScans implements SlotDetector {
     const endMs = day.windowStartMs + dayMs;
     this.#carried.learn(day.address, endMs, (carried) => Object.assign(carried, { log: late, endMs }));
     for (const { entry } of this.#days.within(day.address, endMs, endMs + dayMs)) if (entry) this.#days.touch(entry);
+    this.#hasDayNews = true;
   }
 
   /** What the source did in the later half of the day before, where nothing was found in that. */
@@ -246,6 +257,12 @@ export class SourceScans implements SlotDetector {
     found.push(day.entry && judgeDay(day.entry, this.#carriedTo(day.entry), this.#settings));
     return found.filter((finding) => finding !== undefined);
   }
+}
+
+const hourBuckets = hourMs / bucketMs;
+
+function hourOf(bucket: number): number {
+  return Math.floor(bucket / hourBuckets);
 }
 
 function dayOf({ windowStartMs }: Entry<HourState>): number {
