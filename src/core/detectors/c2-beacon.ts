@@ -1,4 +1,5 @@
 import { formatAddress, isGroupAddress } from "../flow/address.ts";
+import type { Contacts } from "../flow/contacts.ts";
 import { Protocol } from "../flow/flow-batch.ts";
 import { KnownPeers, type DayPair } from "../sketches/known-peers.ts";
 import { hashOf, SourcePairs, type Pair } from "../sketches/source-pairs.ts";
@@ -8,8 +9,9 @@ import type { Finding } from "../verdict.ts";
 import { binMs, habitOf, habitScoreMin, lookAt } from "./c2-beacon/look.ts";
 import { reportOf } from "./c2-beacon/report.ts";
 import { c2BeaconThresholds, type C2BeaconSettings } from "./c2-beacon/settings.ts";
-import { byStrength, judgePair, judgeTurns, type Context } from "./c2-beacon/suspect.ts";
+import { byStrength, judgePair, judgeTurns, type Context, type Suspect } from "./c2-beacon/suspect.ts";
 import type { Detector, SlotContacts } from "./detector.ts";
+import { endOfRun } from "./runs.ts";
 import { windowed, type Known } from "./windowed.ts";
 
 const dayMs = 24 * 3_600_000;
@@ -106,23 +108,35 @@ export const c2Beacon: Detector<C2BeaconSettings> = {
 
 function learn({ contacts, outbound }: SlotContacts, days: EntityWindows<SourceState>): void {
   const { pairs, addresses } = contacts;
-  for (const i of outbound) {
-    const protocol = pairs.protocol[i];
-    if (protocol !== Protocol.Tcp && protocol !== Protocol.Udp) continue;
-    if (isGroupAddress(addresses, pairs.target[i])) continue;
-    const entry = days.at(addresses, pairs.source[i], pairs.bucket[i]);
-    const { state } = entry;
-    if (state.pairs.learn(contacts, i, entry.windowStartMs)) days.grew(entry);
-    const pair = state.pairs.last;
-    if (pair && isStep(pair.series.requests - pairs.requests[i], pair.series.requests)) {
-      state.due.push(pair);
-      days.touch(entry);
-    }
-    const failed = protocol === Protocol.Tcp ? pairs.failed[i] : 0;
-    if (failed === 0) continue;
-    if (isStep(state.failed, state.failed + failed)) days.touch(entry);
-    state.failed += failed;
+  for (let from = 0, end = 0; from < outbound.length; from = end) {
+    const first = outbound[from];
+    end = from + 1;
+    if (!isCall(contacts, first)) continue;
+    const entry = days.at(addresses, pairs.source[first], pairs.bucket[first]);
+    end = endOfRun(pairs, outbound, from, entry.windowStartMs, dayMs);
+    for (let at = from; at < end; at++)
+      if (isCall(contacts, outbound[at])) learnCall(days, entry, contacts, outbound[at]);
   }
+}
+
+function isCall({ pairs, addresses }: Contacts, i: number): boolean {
+  const protocol = pairs.protocol[i];
+  return (protocol === Protocol.Tcp || protocol === Protocol.Udp) && !isGroupAddress(addresses, pairs.target[i]);
+}
+
+function learnCall(days: EntityWindows<SourceState>, entry: Entry<SourceState>, contacts: Contacts, i: number): void {
+  const { pairs } = contacts;
+  const { state } = entry;
+  if (state.pairs.learn(contacts, i, entry.windowStartMs)) days.grew(entry);
+  const pair = state.pairs.last;
+  if (pair && isStep(pair.series.requests - pairs.requests[i], pair.series.requests)) {
+    state.due.push(pair);
+    days.touch(entry);
+  }
+  const failed = pairs.protocol[i] === Protocol.Tcp ? pairs.failed[i] : 0;
+  if (failed === 0) return;
+  if (isStep(state.failed, state.failed + failed)) days.touch(entry);
+  state.failed += failed;
 }
 
 /** Whether a number has reached one at which it is worth a look: 4, 6, 8, 12, 16, 24, 32 … */
@@ -153,6 +167,11 @@ function remember({ windowStartMs, state }: Entry<SourceState>, past: KnownPeers
   past.learn(windowStartMs / dayMs, windowStartMs + firstBin * binMs, learnt, isAlarm);
 }
 
+/** One pair, as a rule: each of several, once. */
+function dueOf({ due, suspected }: SourceState): Iterable<Pair> {
+  return due.length + suspected.length === 1 ? due : new Set([...suspected, ...due]);
+}
+
 /** Failed requests of a source from which it may fail over. */
 const failedMin = 6;
 
@@ -164,8 +183,11 @@ function judge(
   const { pairs, due, failed } = state;
   const context: Context = { startMs: windowStartMs, pairs, past: known.memoryOf(address), facts: known.facts };
   // Where no pair is due, all of them are judged: so are windows that close.
-  const looked = due.length > 0 ? new Set([...state.suspected, ...due]) : pairs.large();
-  const suspects = [...looked].flatMap((pair) => judgePair(pair, settings, context) ?? []);
+  const suspects: Suspect[] = [];
+  for (const pair of due.length > 0 ? dueOf(state) : pairs.large()) {
+    const suspect = judgePair(pair, settings, context);
+    if (suspect) suspects.push(suspect);
+  }
   const alone = suspects.filter(({ reasons }) => reasons.length > 0).map(({ look }) => look.pair);
   if (failed >= failedMin) suspects.push(...judgeTurns(settings, context));
   if (due.length > 0) {

@@ -4,9 +4,9 @@ import { Protocol } from "../flow/flow-batch.ts";
 import { formatEntity } from "../flow/prefixes.ts";
 import { bitCount } from "../sketches/bit-count.ts";
 import type { MemoryCodec } from "../slots/entity-memory.ts";
-import type { EntityState, Entry, StateCodec } from "../slots/entity-windows.ts";
+import type { EntityState, EntityWindows, Entry, StateCodec } from "../slots/entity-windows.ts";
 import { peersMax, severities, type AddressWords, type Finding, type Observed, type Severity } from "../verdict.ts";
-import type { Detector } from "./detector.ts";
+import type { Detector, SlotContacts } from "./detector.ts";
 import { HashedRows } from "../sketches/hashed-rows.ts";
 import { sampledConfidence, samplingErrorPercent } from "./sampling.ts";
 import { rounded, scoreOf, severityOf } from "./scoring.ts";
@@ -196,27 +196,7 @@ export const dnsTunnel: Detector<DnsTunnelSettings> = {
         lengthMs: hourMs,
         codec,
         memory: habitCodec,
-        learn({ contacts, targets: targetIndexes, outbound, inside }, windows) {
-          const { pairs, targets, addresses, internal } = contacts;
-          for (const indexes of [outbound, inside]) {
-            for (const i of indexes) {
-              if (pairs.port[i] !== dnsPort || !isDnsTransport(pairs.protocol[i])) continue;
-              const entry = windows.at(addresses, pairs.source[i], pairs.bucket[i]);
-              const mayGrow = codec.isSmall(entry.state);
-              const { size } = entry.state.servers;
-              const queries = addQueries(entry.state, contacts, i);
-              if (mayGrow || entry.state.servers.size !== size) windows.grew(entry);
-              if (queries >= judgedFromQueries) windows.touch(entry);
-            }
-          }
-          for (const i of targetIndexes) {
-            if (targets.port[i] !== dnsPort || targets.internalBytes[i] === 0) continue;
-            if (internal[targets.target[i]] === 0) continue;
-            const entry = windows.at(addresses, targets.target[i], targets.bucket[i]);
-            if (codec.isSmall(entry.state)) windows.grew(entry);
-            entry.state.servedBytes += targets.internalBytes[i];
-          }
-        },
+        learn,
         judge: judgeHost,
         interest: ({ sentBytes }) => 1 + sentBytes,
         remember({ state }, habit, isAlarm) {
@@ -232,6 +212,39 @@ export const dnsTunnel: Detector<DnsTunnelSettings> = {
     );
   },
 };
+
+function learn({ contacts, targets, outbound, inside }: SlotContacts, windows: EntityWindows<QueryState>): void {
+  learnQueries(windows, contacts, outbound);
+  learnQueries(windows, contacts, inside);
+  learnServed(windows, contacts, targets);
+}
+
+function learnQueries(windows: EntityWindows<QueryState>, contacts: Contacts, indexes: Uint32Array): void {
+  const { pairs, addresses } = contacts;
+  for (const i of indexes) {
+    if (pairs.port[i] !== dnsPort || !isDnsTransport(pairs.protocol[i])) continue;
+    const entry = windows.at(addresses, pairs.source[i], pairs.bucket[i]);
+    const { state } = entry;
+    const wasSmall = codec.isSmall(state);
+    const { size } = state.servers;
+    const queries = addQueries(state, contacts, i);
+    if (state.servers.size !== size || codec.isSmall(state) !== wasSmall) windows.grew(entry);
+    if (queries >= judgedFromQueries) windows.touch(entry);
+  }
+}
+
+/** What our own asked of one of our own. */
+function learnServed(windows: EntityWindows<QueryState>, contacts: Contacts, indexes: Uint32Array): void {
+  const { targets, addresses, internal } = contacts;
+  for (const i of indexes) {
+    if (targets.port[i] !== dnsPort || targets.internalBytes[i] === 0) continue;
+    if (internal[targets.target[i]] === 0) continue;
+    const entry = windows.at(addresses, targets.target[i], targets.bucket[i]);
+    const wasSmall = codec.isSmall(entry.state);
+    entry.state.servedBytes += targets.internalBytes[i];
+    if (codec.isSmall(entry.state) !== wasSmall) windows.grew(entry);
+  }
+}
 
 function isDnsTransport(protocol: number): boolean {
   return protocol === Protocol.Udp || protocol === Protocol.Tcp;
@@ -325,12 +338,10 @@ function judgeHost(
 ): Finding | undefined {
   const { state } = entry;
   if (state.servedBytes >= servedShareMin * state.sentBytes) return undefined;
+  const rows = suspectRows(state, settings);
+  if (rows.length === 0) return undefined;
   const habit = known.memoryOf(entry.address)?.bytes ?? [];
-  const suspicions: Suspicion[] = [];
-  for (const row of state.servers.positions()) {
-    const suspicion = judgeTalk(talkOf(state, row), settings, habit);
-    if (suspicion) suspicions.push(suspicion);
-  }
+  const suspicions = rows.flatMap((row) => judgeTalk(talkOf(state, row), settings, habit) ?? []);
   if (suspicions.length === 0) return undefined;
   const level = ({ severity }: Suspicion) => severities.indexOf(severity);
   suspicions.sort((x, y) => level(y) - level(x) || y.score - x.score || y.talk.sent - x.talk.sent);
@@ -338,6 +349,23 @@ function judgeHost(
     habit,
     sources: known.facts?.sourcesOf(suspicions[0].talk.hash) ?? 1,
   });
+}
+
+const noRows: readonly number[] = [];
+
+/** Servers that sums alone do not clear, which is nearly all of them: a host is judged each time that it asks. */
+function suspectRows(
+  { servers, samplingRate }: QueryState,
+  { queriesMin, queryBytesMin, bulkBytesMin }: Readonly<DnsTunnelSettings>,
+): readonly number[] {
+  let rows = noRows;
+  for (let row = 0; row < servers.size; row++) {
+    const queries = queriesOf(servers, row);
+    const sent = servers.get(row, Column.Sent);
+    if (queries / samplingRate < queriesMin) continue;
+    if (sent / queries >= queryBytesMin || sent >= bulkBytesMin) rows = [...rows, row];
+  }
+  return rows;
 }
 
 function judgeTalk(talk: Talk, settings: Readonly<DnsTunnelSettings>, habit: readonly number[]): Suspicion | undefined {

@@ -23,7 +23,8 @@ export function spreadOf(values: readonly number[], scoreIfZero: number): Spread
   const sorted = sortedOf(values);
   const median = quantile(sorted, 0.5);
   const mad = quantile(deviationsOf(sorted, median), 0.5);
-  const [low, high] = [quantile(sorted, 0.25), quantile(sorted, 0.75)];
+  const low = quantile(sorted, 0.25);
+  const high = quantile(sorted, 0.75);
   const undecided = high - low < quartileRangeMin || median === low || median === high;
   const skew = undecided ? 0 : (high + low - 2 * median) / (high - low);
   const madScore = median < 1 ? scoreIfZero : Math.max(0, (median - mad) / median);
@@ -34,12 +35,21 @@ export function spreadOf(values: readonly number[], scoreIfZero: number): Spread
 /** Up to so many, sorting by insertion is faster than asking for it. */
 const fewValues = 24;
 
-/** Most of the cost of judging a pair. Typed arrays sort numbers without calling back. */
+/** Room to sort in, and for deviations: made for each series, they cost more than the sorting. */
+let roomToSort = new Float64Array(64);
+let roomForDeviations = new Float64Array(64);
+
+/** Most of the cost of judging a pair. Typed arrays sort numbers without calling back. Stands until the next call. */
 function sortedOf(values: readonly number[]): Float64Array {
-  const sorted = new Float64Array(values);
-  if (sorted.length > fewValues) return sorted.sort();
-  for (let i = 1; i < sorted.length; i++) {
-    const value = sorted[i];
+  const { length } = values;
+  if (length > roomToSort.length) roomToSort = new Float64Array(2 * length);
+  const sorted = roomToSort.subarray(0, length);
+  if (length > fewValues) {
+    for (let i = 0; i < length; i++) sorted[i] = values[i];
+    return sorted.sort();
+  }
+  for (let i = 0; i < length; i++) {
+    const value = values[i];
     let at = i;
     for (; at > 0 && sorted[at - 1] > value; at--) sorted[at] = sorted[at - 1];
     sorted[at] = value;
@@ -47,9 +57,10 @@ function sortedOf(values: readonly number[]): Float64Array {
   return sorted;
 }
 
-/** From the median, ascending: those above it and those below it are in order already. */
+/** From the median, ascending: those above it and those below it are in order already. Stands until the next call. */
 function deviationsOf(sorted: Float64Array, median: number): Float64Array {
-  const deviations = new Float64Array(sorted.length);
+  if (sorted.length > roomForDeviations.length) roomForDeviations = new Float64Array(2 * sorted.length);
+  const deviations = roomForDeviations.subarray(0, sorted.length);
   let above = 0;
   while (above < sorted.length && sorted[above] < median) above++;
   let below = above - 1;
@@ -71,7 +82,9 @@ export function quantile(sorted: ArrayLike<number>, q: number): number {
 
 /** Differences of neighbours. */
 export function gapsOf(ascending: readonly number[]): number[] {
-  return ascending.slice(1).map((value, i) => value - ascending[i]);
+  const gaps: number[] = [];
+  for (let i = 1; i < ascending.length; i++) gaps.push(ascending[i] - ascending[i - 1]);
+  return gaps;
 }
 
 /** How gaps follow one beat, some of them several beats long. */

@@ -41,8 +41,15 @@ export class ContactSeries {
     if (pairs.requests[i] > 0) this.ring.add(pairs, i, dayStartMs);
   }
 
-  /** Adds what another one has, its ring untrimmed: for a look at several together. */
-  merge(other: ContactSeries): void {
+  /** What several are together, with all of their starts: for a look at them. */
+  static merged(all: Iterable<ContactSeries>): ContactSeries {
+    const merged = new ContactSeries();
+    merged.ring = new StartRing(Number.POSITIVE_INFINITY);
+    for (const series of all) merged.#add(series);
+    return merged;
+  }
+
+  #add(other: ContactSeries): void {
     this.requests += other.requests;
     this.failed += other.failed;
     this.sourceBytes += other.sourceBytes;
@@ -53,7 +60,8 @@ export class ContactSeries {
     this.portsLow |= other.portsLow;
     this.portsHigh |= other.portsHigh;
     const { ring } = other;
-    for (let i = 0; i < ring.size; i++) this.ring.insert(ring.bucketAt(i), ring.timeAt(i), ring.bytesAt(i));
+    const { size } = ring;
+    for (let i = 0; i < size; i++) this.ring.insert(ring.bucketAt(i), ring.timeAt(i), ring.bytesAt(i));
   }
 
   /** Source ports seen, modulo 64: few for many requests are records of one connection. */

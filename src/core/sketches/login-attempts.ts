@@ -54,7 +54,14 @@ export class LoginAttempts {
     this.rank = rank;
   }
 
-  add({ pairs, addresses, addressHash }: Contacts, i: number, dayStartMs: number): void {
+  /** Returns whether it may take more memory than before, or is small no more. */
+  add(contacts: Contacts, i: number, dayStartMs: number): boolean {
+    const { memoryBytes, isSmall } = this;
+    this.#add(contacts, i, dayStartMs);
+    return this.memoryBytes !== memoryBytes || this.isSmall !== isSmall;
+  }
+
+  #add({ pairs, addresses, addressHash }: Contacts, i: number, dayStartMs: number): void {
     this.series.add(pairs, i, dayStartMs);
     this.answered += pairs.answered[i];
     this.targetPackets += pairs.targetPackets[i];

@@ -49,7 +49,14 @@ export class LoginVisits {
     this.rank = rank;
   }
 
-  add({ targets, addresses, addressHash, internal }: Contacts, i: number, dayStartMs: number): void {
+  /** Returns whether it may take more memory than before, or is small no more. */
+  add(contacts: Contacts, i: number, dayStartMs: number): boolean {
+    const { memoryBytes, isSmall } = this;
+    this.#add(contacts, i, dayStartMs);
+    return this.memoryBytes !== memoryBytes || this.isSmall !== isSmall;
+  }
+
+  #add({ targets, addresses, addressHash, internal }: Contacts, i: number, dayStartMs: number): void {
     this.requests += targets.requests[i];
     this.answered += targets.answered[i];
     this.externalAnswered += targets.externalAnswered[i];

@@ -1,5 +1,4 @@
 import type { Contacts } from "../flow/contacts.ts";
-import { Protocol } from "../flow/flow-batch.ts";
 import { hashService } from "../flow/keyed-hash.ts";
 import { serviceOf, servicePort, serviceProtocol } from "../flow/protocols.ts";
 import type { StateReader, StateWriter } from "../slots/state-bytes.ts";
@@ -15,6 +14,8 @@ export interface Pair {
   addressHash: number;
   service: number;
   series: ContactSeries;
+  /** Last word of the target, signed, so that it is no object of its own: with the key and the service it tells pairs apart. */
+  word: number;
 }
 
 /**
@@ -27,7 +28,8 @@ const smallPairsMax = 256;
 /** New pairs that a source may have between two settlements, 72 KB: of more, those of lowest keyed hash. */
 const newPairsMax = 1024;
 
-type Key = number | string;
+/** A key has 30 bits of the keyed hash of (target, service): engines make an object of a larger number at each look-up. */
+const keyMask = 2 ** 30 - 1;
 
 /** In V8's heap, in bytes: of a pair without its series, what IPv6 takes more. Measured. */
 const pairBytes = 250;
@@ -47,7 +49,8 @@ const keptBucketsPerRequest = 60;
  * those that are kept longest.
  */
 export class SourcePairs {
-  readonly #large = new Map<Key, Pair>();
+  /** By key; where two share one, the later has the next that is free. */
+  readonly #large = new Map<number, Pair>();
   /** By (keyed hash of the target, service, lower half of the target), which two targets share in 2⁻³² of cases. */
   readonly #small = new PackedStates();
   #largeBytes = 0;
@@ -77,12 +80,10 @@ export class SourcePairs {
   learn(contacts: Contacts, i: number, windowStartMs: number): boolean {
     const { pairs, addresses, addressHash } = contacts;
     const target = pairs.target[i];
-    const service = serviceOf(pairs.port[i], pairs.protocol[i]);
-    const w = 4 * target;
-    const key = keyOf(addresses[w], addresses[w + 1], addresses[w + 2], addresses[w + 3], service);
-    const pair = this.#large.get(key);
+    const hash = hashService(addressHash[target], pairs.port[i], pairs.protocol[i]);
+    const pair = this.#find(hash, serviceOf(pairs.port[i], pairs.protocol[i]), addresses[4 * target + 3] | 0);
     this.last = pair;
-    if (!pair) return this.#learnSmall(contacts, i, [addressHash[target], service], windowStartMs);
+    if (!pair) return this.#learnSmall(contacts, i, hash, windowStartMs);
     const { series } = pair;
     const { memoryBytes } = series;
     series.add(pairs, i, windowStartMs);
@@ -145,7 +146,7 @@ export class SourcePairs {
     for (let left = reader.u32(); left > 0; left--) {
       const target = [reader.u32(), reader.u32(), reader.u32(), reader.u32()] as const;
       const [addressHash, service] = [reader.u32(), reader.u32()];
-      pairs.#addLarge({ target, addressHash, service, series: ContactSeries.load(reader) });
+      pairs.#addLarge(pairOf(target, addressHash, service, ContactSeries.load(reader)));
     }
     for (let left = reader.u32(); left > 0; left--) {
       const key = [reader.u32(), reader.u32(), reader.u32(), reader.u32()] as const;
@@ -154,20 +155,22 @@ export class SourcePairs {
     return pairs;
   }
 
-  #learnSmall(contacts: Contacts, i: number, [addressHash, service]: [number, number], windowStartMs: number): boolean {
-    const { pairs, addresses } = contacts;
-    const w = 4 * pairs.target[i];
-    const key = [addressHash, service, addresses[w + 2], addresses[w + 3]] as const;
+  #learnSmall(contacts: Contacts, i: number, hash: number, windowStartMs: number): boolean {
+    const { pairs, addresses, addressHash } = contacts;
+    const target = pairs.target[i];
+    const w = 4 * target;
+    const service = serviceOf(pairs.port[i], pairs.protocol[i]);
+    const key = [addressHash[target], service, addresses[w + 2], addresses[w + 3]] as const;
     const saved = this.#small.take(key);
-    if (!saved && !this.#admit(hashService(addressHash, servicePort(service), serviceProtocol(service)))) {
+    if (!saved && !this.#admit(hash)) {
       this.refused++;
       return true;
     }
     if (saved) this.#smallBytes -= smallBytesOf(saved);
-    const pair = saved ? unpackPair(key, saved) : emptyPair(key, addresses[w], addresses[w + 1]);
+    const high = [addresses[w], addresses[w + 1]] as const;
+    const pair = saved ? unpackPair(key, saved) : pairOfKey(key, high, new ContactSeries());
     pair.series.add(pairs, i, windowStartMs);
-    const [a, b] = pair.target;
-    if (pair.series.requests <= smallRequestsMax) this.#addSmall(key, packSmall(pair.series, [a, b]));
+    if (pair.series.requests <= smallRequestsMax) this.#addSmall(key, packSmall(pair.series, high));
     else this.#addLarge((this.last = pair));
     return true;
   }
@@ -196,18 +199,40 @@ export class SourcePairs {
     for (const pair of order.slice(count)) this.#drop(pair);
   }
 
+  #find(hash: number, service: number, word: number): Pair | undefined {
+    let key = hash & keyMask;
+    let pair = this.#large.get(key);
+    while (pair && (pair.service !== service || pair.word !== word)) pair = this.#large.get((key = keyAfter(key)));
+    return pair;
+  }
+
   #drop(pair: Pair): void {
-    if (this.#large.delete(keyOfPair(pair))) {
-      this.#largeBytes -= largeBytesOf(pair);
-      return;
-    }
+    if (this.#find(hashOf(pair), pair.service, pair.word) === pair) return this.#dropLarge(pair);
     const saved = this.#small.take([pair.addressHash, pair.service, pair.target[2], pair.target[3]]);
     if (saved) this.#smallBytes -= smallBytesOf(saved);
   }
 
+  #dropLarge(pair: Pair): void {
+    this.#largeBytes -= largeBytesOf(pair);
+    let key = hashOf(pair) & keyMask;
+    while (this.#large.get(key) !== pair) key = keyAfter(key);
+    this.#large.delete(key);
+    // Those behind it may have it in their way no more.
+    for (let next = this.#large.get((key = keyAfter(key))); next; next = this.#large.get((key = keyAfter(key)))) {
+      this.#large.delete(key);
+      this.#place(next);
+    }
+  }
+
   #addLarge(pair: Pair): void {
-    this.#large.set(keyOfPair(pair), pair);
+    this.#place(pair);
     this.#largeBytes += largeBytesOf(pair);
+  }
+
+  #place(pair: Pair): void {
+    let key = hashOf(pair) & keyMask;
+    while (this.#large.has(key)) key = keyAfter(key);
+    this.#large.set(key, pair);
   }
 
   #addSmall(key: AddressWords, saved: Uint8Array): void {
@@ -225,13 +250,21 @@ function keptUntil({ series }: Pair): number {
   return series.ring.latestBucket + keptBucketsPerRequest * series.requests;
 }
 
-function emptyPair([addressHash, service, c, d]: AddressWords, a: number, b: number): Pair {
-  return { target: [a, b, c, d], addressHash, service, series: new ContactSeries() };
+function keyAfter(key: number): number {
+  return (key + 1) & keyMask;
 }
 
-function unpackPair([addressHash, service, c, d]: AddressWords, saved: Uint8Array): Pair {
+function pairOf(target: AddressWords, addressHash: number, service: number, series: ContactSeries): Pair {
+  return { target, addressHash, service, series, word: target[3] | 0 };
+}
+
+function pairOfKey([addressHash, service, c, d]: AddressWords, high: readonly [number, number], series: ContactSeries) {
+  return pairOf([high[0], high[1], c, d], addressHash, service, series);
+}
+
+function unpackPair(key: AddressWords, saved: Uint8Array): Pair {
   const { series, high } = unpackSmall(saved);
-  return { target: [high[0], high[1], c, d], addressHash, service, series };
+  return pairOfKey(key, high, series);
 }
 
 function largeBytesOf({ target: [a, b, c], series }: Pair): number {
@@ -240,16 +273,6 @@ function largeBytesOf({ target: [a, b, c], series }: Pair): number {
 
 function smallBytesOf(saved: Uint8Array): number {
   return Math.ceil(slack * (smallPairBytes + saved.length));
-}
-
-function keyOfPair({ target: [a, b, c, d], service }: Pair): Key {
-  return keyOf(a, b, c, d, service);
-}
-
-/** IPv4 with its service fits into the 53 bits of a number: 32 of address, 16 of port, 1 of protocol. */
-function keyOf(a: number, b: number, c: number, d: number, service: number): Key {
-  if (!isMapped(a, b, c)) return `${a},${b},${c},${d},${service}`;
-  return (d * 65536 + servicePort(service)) * 2 + (serviceProtocol(service) === Protocol.Tcp ? 1 : 0);
 }
 
 function isMapped(a: number, b: number, c: number): boolean {

@@ -16,8 +16,8 @@ const binBuckets = 600_000 / bucketMs;
 const binsPerWord = 24;
 const binWords = 6;
 
-/** Dropped starts that stand before the others, until they are worth a move. */
-const staleMax = 16;
+/** Starts beyond those, until dropping them is worth a move: to drop one costs as much as to drop all. */
+const surplusMax = 16;
 
 /** In V8's heap, in bytes: of a ring, of a start with the slack that a growing array has; of bins, and of the slack
  * that is left when starts were dropped. Measured. */
@@ -29,44 +29,65 @@ const binsBytes = 450;
  * The latest starts of a pair within one window, for timing and size regularity; and the ten-minute bins of the day that
  * had any, for what the latest ones no longer tell.
  *
- * State is canonical: per bucket the `startsMax` earliest starts; of the buckets, the latest whole ones that fit into
- * `startsKept`. A bucket once dropped stays dropped, since what pushed it out only grows; `#floor` remembers it.
+ * State is canonical, as soon as anyone looks: per bucket the `startsMax` earliest starts; of the buckets, the latest whole
+ * ones that fit into `startsKept`. A bucket once dropped stays dropped, since what pushed it out only grows; `#floor`
+ * remembers it. So it does not matter when it is dropped.
  *
  * Bounds: two numbers per start, six for the bins; 800 bytes saved, twice that in memory, when full.
  */
 export class StartRing {
-  size = 0;
   /** Greatest bucket that was dropped, counted from the window; −1 while none was. */
   #floor = -1;
-  /** Sorted, from `#from` on; what lies before was dropped. */
+  /** Sorted. */
   #entries: number[] = [];
-  #from = 0;
+  /** Of the entries: there may be some that are to be dropped. */
+  #count = 0;
   /** Bins of what was dropped. */
   #dropped: number[] | undefined;
+  readonly #kept: number;
+
+  constructor(kept = startsKept) {
+    this.#kept = kept;
+  }
 
   /** Merges the starts of one contact. */
   add(pairs: PairContacts, i: number, windowStartMs: number): void {
     const bucket = pairs.bucket[i] - windowStartMs / bucketMs;
-    if (bucket <= this.#floor) return this.#drop(bucket);
+    if (bucket <= this.#floor) {
+      this.#drop(bucket);
+      return;
+    }
     const from = pairs.startsAt[i];
     for (let s = from; s < from + pairs.startCount[i]; s++) {
       this.insert(bucket, pairs.startMs[s] - windowStartMs, pairs.startBytes[s]);
     }
-    this.#trim();
+    if (this.#count > this.#kept + surplusMax) this.#trim();
   }
 
-  /** A start of a bucket above the floor, its time relative to the window. What comes in by it is not trimmed. */
+  /** Starts that are kept. */
+  get size(): number {
+    if (this.#count > this.#kept) this.#trim();
+    return this.#count;
+  }
+
+  /** A start of a bucket above the floor, its time relative to the window. */
   insert(bucket: number, atMs: number, sentBytes: number): void {
     const time = bucket * timeSpan + Math.min(timeSpan - 1, Math.max(0, atMs + timeZero));
     const bytes = Math.min(bytesMax, sentBytes);
     const entries = this.#entries;
-    const from = this.#from;
-    const end = from + this.size * stride;
+    const end = this.#count * stride;
+    // The first of a bucket after all others, as most are.
+    if (end === 0 || entries[end - stride] < bucket * timeSpan) {
+      entries[end] = time;
+      entries[end + 1] = bytes;
+      this.#count++;
+      return;
+    }
     let at = end;
-    while (at > from && isAfter(entries[at - stride], entries[at - stride + 1], time, bytes)) at -= stride;
+    while (at > 0 && isAfter(entries[at - stride], entries[at - stride + 1], time, bytes)) at -= stride;
     const first = this.#firstOf(bucket, at);
     if (at - first === startsMax * stride) return;
-    this.size++;
+    this.#count++;
     for (let e = end + stride - 1; e >= at + stride; e--) entries[e] = entries[e - stride];
     entries[at] = time;
     entries[at + 1] = bytes;
@@ -75,30 +96,32 @@ export class StartRing {
 
   /** Of the latest start, counted from the window; −1 while there is none. */
   get latestBucket(): number {
-    return this.size === 0 ? -1 : this.bucketAt(this.size - 1);
+    return this.#count === 0 ? -1 : this.bucketAt(this.#count - 1);
   }
 
   bucketAt(i: number): number {
-    return bucketOf(this.#entries[this.#from + i * stride]);
+    return bucketOf(this.#entries[i * stride]);
   }
 
   /** Relative to the window, in ms. */
   timeAt(i: number): number {
-    const time = this.#entries[this.#from + i * stride];
+    const time = this.#entries[i * stride];
     return time - bucketOf(time) * timeSpan - timeZero;
   }
 
   bytesAt(i: number): number {
-    return this.#entries[this.#from + i * stride + 1];
+    return this.#entries[i * stride + 1];
   }
 
   /** Start times relative to the window, in ms, ascending; and the bytes of each. */
   starts(): { atMs: number[]; bytes: number[] } {
+    const { size } = this;
     const atMs: number[] = [];
     const bytes: number[] = [];
     // By the bucket of their ends they are nearly in order already.
-    for (let i = 0; i < this.size; i++) {
-      const [ms, sent] = [this.timeAt(i), this.bytesAt(i)];
+    for (let i = 0; i < size; i++) {
+      const ms = this.timeAt(i);
+      const sent = this.bytesAt(i);
       let at = i;
       for (; at > 0 && isAfter(atMs[at - 1], bytes[at - 1], ms, sent); at--) {
         atMs[at] = atMs[at - 1];
@@ -112,8 +135,9 @@ export class StartRing {
 
   /** Which of the day's ten-minute bins had starts, ascending. */
   bins(): number[] {
+    const { size } = this;
     const bins = this.#dropped ? binsIn(this.#dropped) : [];
-    for (let i = 0; i < this.size; i++) {
+    for (let i = 0; i < size; i++) {
       const bin = Math.floor(this.bucketAt(i) / binBuckets);
       // What was dropped is older.
       if (bins.length === 0 || bin > bins[bins.length - 1]) bins.push(bin);
@@ -121,16 +145,18 @@ export class StartRing {
     return bins;
   }
 
-  /** Memory, in bytes. */
+  /** Memory, in bytes: of one that has dropped any, as if it were full. */
   get memoryBytes(): number {
-    return ringBytes + this.size * startBytes + (this.#dropped ? binsBytes : 0);
+    const hasDropped = this.#floor >= 0 || this.#count > this.#kept;
+    return ringBytes + (hasDropped ? this.#kept * startBytes + binsBytes : this.#count * startBytes);
   }
 
   save(writer: StateWriter): void {
+    const { size } = this;
     writer.u32(this.#floor + 1);
     if (this.#floor >= 0) writer.words(this.#dropped!);
-    writer.u32(this.size);
-    for (let i = 0; i < this.size; i++) {
+    writer.u32(size);
+    for (let i = 0; i < size; i++) {
       writer.u32(this.bucketAt(i));
       writer.u32(this.timeAt(i) + timeZero);
       writer.u32(this.bytesAt(i));
@@ -141,8 +167,8 @@ export class StartRing {
     const ring = new StartRing();
     ring.#floor = reader.u32() - 1;
     if (ring.#floor >= 0) ring.#dropped = reader.words();
-    ring.size = reader.u32();
-    for (let i = 0; i < ring.size; i++) {
+    ring.#count = reader.u32();
+    for (let i = 0; i < ring.#count; i++) {
       const time = reader.u32() * timeSpan + reader.u32();
       ring.#entries.push(time, reader.u32());
     }
@@ -153,35 +179,28 @@ export class StartRing {
   #firstOf(bucket: number, end: number): number {
     const time = bucket * timeSpan;
     let first = end;
-    while (first > this.#from && this.#entries[first - stride] >= time) first -= stride;
+    while (first > 0 && this.#entries[first - stride] >= time) first -= stride;
     return first;
   }
 
   #dropNinth(bucket: number, ninth: number): void {
     const entries = this.#entries;
-    if (ninth >= this.#from + this.size * stride || bucketOf(entries[ninth]) !== bucket) return;
+    if (ninth >= this.#count * stride || entries[ninth] >= (bucket + 1) * timeSpan) return;
     entries.splice(ninth, stride);
-    this.size--;
+    this.#count--;
   }
 
+  /** There must be more than are kept. */
   #trim(): void {
-    if (this.size <= startsKept) return;
-    let drop = this.size - startsKept;
+    let drop = this.#count - this.#kept;
     this.#floor = this.bucketAt(drop - 1);
-    while (drop < this.size && this.bucketAt(drop) === this.#floor) drop++;
+    while (drop < this.#count && this.bucketAt(drop) === this.#floor) drop++;
     for (let i = 0; i < drop; i++) this.#drop(this.bucketAt(i));
-    this.#from += drop * stride;
-    this.size -= drop;
-    if (this.#from >= staleMax * stride) this.#close();
-  }
-
-  /** Moves the entries to the front. */
-  #close(): void {
+    this.#count -= drop;
     const entries = this.#entries;
-    const length = this.size * stride;
-    for (let e = 0; e < length; e++) entries[e] = entries[this.#from + e];
+    const length = this.#count * stride;
+    for (let e = 0; e < length; e++) entries[e] = entries[e + drop * stride];
     entries.length = length;
-    this.#from = 0;
   }
 
   #drop(bucket: number): void {

@@ -83,6 +83,7 @@ class Window<S> {
  */
 export class EntityWindows<S extends EntityState> {
   readonly lengthMs: number;
+  readonly #lengthBuckets: number;
   readonly #codec: StateCodec<S>;
   readonly #windows = new Map<number, Window<S>>();
   /** The window last touched: nearly always the next one too. */
@@ -108,6 +109,7 @@ export class EntityWindows<S extends EntityState> {
 
   constructor(lengthMs: number, codec: StateCodec<S>) {
     this.lengthMs = lengthMs;
+    this.#lengthBuckets = lengthMs / bucketMs;
     this.#codec = codec;
   }
 
@@ -116,8 +118,8 @@ export class EntityWindows<S extends EntityState> {
    * same entity: an array must not be written over between calls.
    */
   at(addresses: Uint32Array, index: number, bucket: number): Entry<S> {
-    const atMs = bucket * bucketMs;
-    const windowStartMs = atMs - (atMs % this.lengthMs);
+    // In buckets: the rest of a division of numbers beyond 32 bits costs as much as looking the entity up.
+    const windowStartMs = Math.floor(bucket / this.#lengthBuckets) * this.lengthMs;
     if (windowStartMs !== this.#lastStartMs) this.#open(windowStartMs);
     else if (index === this.#lastIndex && addresses === this.#lastAddresses) return this.#lastEntry!;
     const w = index * 4;

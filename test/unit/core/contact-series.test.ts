@@ -70,9 +70,7 @@ describe("ContactSeries", () => {
 
   it("counts as many when several are merged", () => {
     const [one, other] = [0, 1].map((i) => calls(5).map((flow) => ({ ...flow, startMs: flow.startMs + i * 500 })));
-    const merged = new ContactSeries();
-    merged.merge(seriesOf([one]));
-    merged.merge(seriesOf([other]));
+    const merged = ContactSeries.merged([seriesOf([one]), seriesOf([other])]);
     expect(savedOf(merged)).toEqual(savedOf(seriesOf([[...one, ...other]])));
   });
 });
@@ -114,5 +112,22 @@ describe("SourcePairs", () => {
     pairs.trim();
     expect([pairs.excess, pairs.largeSize, pairs.size]).toEqual([0, largePairsMax, 384]);
     expect([...pairs.large()].some(({ series }) => series.requests === 30)).toBe(true);
+  });
+
+  it("tells pairs of one hash apart, and finds those that are left when others were dropped", () => {
+    const pairs = new SourcePairs();
+    const learnAlike = (i: number, count: number) => {
+      const contacts = contactsOf(calls(count, `198.18.0.${i}`), { allowanceMs: 1e9 });
+      contacts.addressHash.fill(0x12345678);
+      for (let c = 0; c < contacts.pairs.length; c++) pairs.learn(contacts, c, dayStartMs);
+    };
+    for (let i = 0; i < 140; i++) learnAlike(i, 4 + (i % 2));
+    expect(pairs.largeSize).toBe(140);
+    pairs.trim();
+    expect(pairs.largeSize).toBe(largePairsMax);
+    const kept = [...pairs.large()];
+    for (const { target } of kept) learnAlike(target[3] & 255, 1);
+    expect([...pairs.large()]).toEqual(kept);
+    expect(kept.reduce((sum, { series }) => sum + series.requests, 0)).toBe(70 * 6 + 58 * 5);
   });
 });

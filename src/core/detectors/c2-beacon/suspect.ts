@@ -245,9 +245,7 @@ function judgeGroup(group: Pair[], settings: Readonly<C2BeaconSettings>, context
 
 /** What several pairs were together, under the name of the first. */
 function asOne(group: readonly Pair[]): Pair {
-  const series = new ContactSeries();
-  for (const pair of group) series.merge(pair.series);
-  return { ...group[0], series };
+  return { ...group[0], series: ContactSeries.merged(group.map(({ series }) => series)) };
 }
 
 /** RITA's modifiers, for what half of the network calls, for what is a week old at most. */
