@@ -531,6 +531,7 @@ it("lists every detector of the folder", () => {
     "forgetting.ts",
     "index.ts",
     "regularity.ts",
+    "runs.ts",
     "sampling.ts",
     "scoring.ts",
     "thresholds.ts",
