@@ -110,7 +110,7 @@ function openParts({ section, missed, counts, lookalikes }: SectionSummary): str
   ];
   if (lines.length === 0) return [];
   return [
-    `${section.title}: ${counts.found.planted - counts.found.found} of ${counts.found.planted} missed.`,
+    `${section.title}: ${counts.found.planted - counts.found.found} of ${counts.found.planted} missed. ${section.why ?? ""}`.trim(),
     lines.join("\n"),
   ];
 }

@@ -37,6 +37,8 @@ export interface Section {
   plant(world: World, point: Point): Planted;
   /** Share of each kind among the look-alikes; equal unless told. */
   shares?: Readonly<Record<string, number>>;
+  /** Why the points are missed that are, and what is raised falsely is: told where the page lists them. */
+  why?: string;
   imitate: Readonly<Record<string, (world: World) => void>>;
 }
 

@@ -21,6 +21,7 @@ export const beacon: Section = {
   wanted: ({ intervalS }) => grid.wanted({ intervalS: Number(intervalS) }),
   plant,
   shares: grid.lookalikes,
+  why: "A call an hour of which a third is left out, with half an interval of jitter, leaves a dozen contacts a day, and any of a hundred pollers looks as regular. A page that polls all day is told from a beacon by how many hosts have it open, which is known an hour late.",
   imitate: {
     "fleet agent: one service, all hosts, 60 s": (world) => fleetAgent(world, world.startMs, minuteMs),
     "update service: some hosts, 1 h, large answers at times": updateService,

@@ -19,6 +19,7 @@ export const bruteForce: Section = {
   batchS: 60,
   wanted: ({ attemptsPerS }) => grid.wanted({ perS: Number(attemptsPerS) }),
   plant,
+  why: "A database's client that tries every three minutes, all alike, is as often a program with an old password.",
   imitate: {
     "configuration management: SSH to many hosts, every half hour": configuration,
     "backup over SSH, every minute": backup,

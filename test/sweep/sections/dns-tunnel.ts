@@ -20,6 +20,7 @@ export const dnsTunnel: Section = {
   batchS: 60,
   wanted: ({ queriesPerS, bytesPerQuery }) => grid.wanted({ bytesPerS: Number(queriesPerS) * Number(bytesPerQuery) }),
   plant,
+  why: "Twenty queries of 80 bytes a second are below what a busy resolver's own lookups reach; the rate that is kept up starts higher.",
   imitate: {
     "resolver of the network": resolver,
     "mail server": mailServer,

@@ -21,6 +21,7 @@ export const exfiltration: Section = {
   batchS: 60,
   wanted: ({ megabytes }) => grid.wanted({ megabytes: Number(megabytes) }),
   plant,
+  why: "The first nights of a backup are uploads without precedent; after a night or two the host's habit covers them.",
   imitate: {
     "nightly backup to a cloud": nightlyBackup,
     "video meetings": meetings,

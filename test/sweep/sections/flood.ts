@@ -25,6 +25,7 @@ export const flood: Section = {
   batchS: 10,
   wanted: ({ kind, rate }) => grid.wanted({ kind: String(kind), rate: Number(rate) }),
   plant,
+  why: "SYNs spread over a prefix by fewer than ten sources look like a scan, and are reported as one.",
   imitate: {
     "flash crowd": flashCrowd,
     backup,

@@ -20,6 +20,7 @@ export const lateralMovement: Section = {
   batchS: 60,
   wanted: ({ hosts }) => grid.wanted({ hosts: Number(hosts) }),
   plant,
+  why: "An administrator who logs into hosts at random reaches new ones on most days, a handful of them on some.",
   imitate: {
     "administrator's host": administrator,
     "vulnerability-free inventory: once a day, all hosts": inventory,

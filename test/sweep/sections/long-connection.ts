@@ -19,6 +19,7 @@ export const longConnection: Section = {
   batchS: 60,
   wanted: ({ hours }) => grid.wanted({ hours: Number(hours) }),
   plant,
+  why: "A slice whose record is a gap longer than its neighbours' ends one connection and begins another.",
   imitate: {
     "VPN of the fleet": (world) => fleet(world, { name: "vpn", port: 1194, udp: true, bytesPerS: 8000, hosts: 1 }),
     "chat keep-alive of the fleet": (world) =>

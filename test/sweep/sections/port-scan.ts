@@ -23,6 +23,7 @@ export const portScan: Section = {
   wanted: (point) =>
     grid.wanted({ fanOut: Number(point.fanOut), kind: String(point.kind), durationS: durationOf(point) }),
   plant,
+  why: "Twenty-eight minutes of scanning that an hour's end cuts in two may leave neither half enough, and the day's threshold is higher.",
   imitate: {
     "clients of a server that is down": deadServer,
     "peer-to-peer client": peerToPeer,
