@@ -15,7 +15,10 @@ const bindings = {
     { kid: "admin", tenant: "acme", role: "admin", secret_sha256 },
     { kid: "shipper", tenant: "acme", role: "shipper", secret_sha256 },
     { kid: "viewer", tenant: "acme", role: "viewer", secret_sha256 },
+    { kid: "analyst", tenant: "acme", role: "analyst", secret_sha256 },
+    { kid: "auditor", tenant: "acme", role: "auditor", secret_sha256 },
     { kid: "other", tenant: "lab", role: "admin", secret_sha256 },
+    { kid: "operator", tenant: "-", role: "operator", secret_sha256 },
   ]),
 };
 

@@ -11,3 +11,21 @@ export interface EntityShardRpc {
   facts(everything: boolean): Promise<{ facts: PackedFacts }>;
   gauges(): Promise<ShardGauges>;
 }
+
+/** What keys were rotated for. */
+export interface ResealedBlobs {
+  /** Of the key that seals from now on. */
+  version: number;
+  resealed: number;
+  /** Blobs that do not open, and did not before. */
+  unreadable: number;
+  left: number;
+}
+
+/** What is asked of it when keys change. Both may be repeated. */
+export interface ShardKeysRpc {
+  /** Goes by the tenant's newest keys from now on, and seals a part of what it holds anew. */
+  reseal(): Promise<ResealedBlobs>;
+  /** Deletes all that it holds, where the tenant's keys were destroyed; else it throws. */
+  destroy(): Promise<void>;
+}

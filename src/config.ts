@@ -1,8 +1,16 @@
-import { createHash } from "node:crypto";
 import * as v from "valibot";
-import { networkMatcher } from "./core/flow/networks.ts";
-import { permissions, roles, type Permission } from "./security/permissions.ts";
-import type { TenantSettings } from "./security/tenant.ts";
+import { networkMatcher, type NetworkMatcher } from "./core/flow/networks.ts";
+import type { ApiKey } from "./security/api-key.ts";
+import type { MasterKey } from "./security/key-provider.ts";
+import { permissions, roles, tenantRoles, viewOf, views, type Permission, type Role } from "./security/permissions.ts";
+import { platformTenant, type TenantSettings } from "./security/tenant.ts";
+import {
+  networkList,
+  platformSettings,
+  tenantDescription,
+  tenantId,
+  tenantSettings,
+} from "./security/tenant-settings.ts";
 
 /** Wall time and chance: all that is not decided by the input. Injected, so that tests and simulations choose them. */
 export interface Clock {
@@ -29,18 +37,14 @@ export interface Config {
   readonly apiKeys: ReadonlyMap<string, ApiKey>;
   /** Every tenant that has settings or a key. */
   readonly tenants: ReadonlyMap<string, TenantSettings>;
-  /** 32 bytes, from which the keys of all tenants derive. */
+  /** What wraps the tenants' data keys: the first wraps new ones, any of them unwraps. */
+  readonly masterKeys: readonly MasterKey[];
+  /** The first of them, 32 bytes. */
   readonly masterKey: Uint8Array;
+  /** Client networks that nobody may call from; null: none. */
+  readonly deniedNetworks: NetworkMatcher | null;
   /** How far below the greatest end of its slot a record may end. More forgives later shippers; verdicts wait longer. */
   readonly allowanceMs: number;
-}
-
-export interface ApiKey {
-  readonly kid: string;
-  readonly tenant: string;
-  readonly permissions: ReadonlySet<Permission>;
-  /** SHA-256 of the secret. */
-  readonly secretSha256: Uint8Array;
 }
 
 /** A setting that is missing or wrong. */
@@ -56,29 +60,6 @@ export class ConfigError extends Error {
   }
 }
 
-/** Private, carrier-grade, link-local and loopback networks: what a tenant owns unless it says otherwise. */
-const internalByDefault = [
-  "10.0.0.0/8",
-  "172.16.0.0/12",
-  "192.168.0.0/16",
-  "100.64.0.0/10",
-  "169.254.0.0/16",
-  "127.0.0.0/8",
-  "fc00::/7",
-  "fe80::/10",
-  "::1/128",
-];
-
-/** A slot is the least that a shard can own, four of them fill a snapshot: more shards would cost rows and win nothing. */
-const shardsMax = 64;
-
-const tenantSettings = v.strictObject({
-  internal: v.optional(v.array(v.string())),
-  shards: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(shardsMax))),
-});
-
-const tenantId = v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "must match [a-z0-9][a-z0-9-]{0,62}"));
-
 /** The variables: name, unit, default, and what a higher value costs. */
 const variables = {
   /** Keys that may call the API, as JSON. Default: none, so nobody gets in. Costs a few hundred bytes of memory each. */
@@ -87,8 +68,9 @@ const variables = {
     v.array(
       v.strictObject({
         kid: v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/, "must match [A-Za-z0-9_-]{1,64}")),
-        tenant: tenantId,
-        role: v.optional(v.picklist(["shipper", "viewer", "admin"])),
+        tenant: v.union([tenantId, v.literal(platformTenant)], "must match [a-z0-9][a-z0-9-]{0,62}"),
+        role: v.optional(v.picklist([...tenantRoles, "operator"])),
+        view: v.optional(v.picklist(views)),
         permissions: v.optional(v.array(v.picklist(permissions))),
         secret_sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/i, "must be 64 hex digits")),
       }),
@@ -99,12 +81,26 @@ const variables = {
    * per distinct address; each shard that a batch touches costs a call and a row. Whoever changes `shards` has every
    * slot that moves start without its past.
    */
-  TENANTS: json("{}", v.record(tenantId, tenantSettings)),
-  /** 32 bytes in base64; a secret, without default. Whoever changes it loses what was stored before. */
+  TENANTS: json("{}", v.record(tenantId, tenantDescription)),
+  /**
+   * 32 bytes in base64, or several by name, as in `b:<base64>,a:<base64>`: a secret, without default. The first wraps
+   * from now on, the others only unwrap what they wrapped. One without a name is called `k1`. Whoever takes one away
+   * before all was wrapped again loses what was stored before.
+   */
   MASTER_KEY: v.pipe(
     v.string("must be set: 32 bytes in base64"),
-    v.transform((text) => new Uint8Array(Buffer.from(text, "base64"))),
-    v.check((key) => key.length === 32, "must be 32 bytes in base64"),
+    v.transform(masterKeysIn),
+    v.check((keys) => keys.every(({ key }) => key.length === 32), "must be 32 bytes in base64"),
+    v.check((keys) => keys.every(({ id }) => /^[A-Za-z0-9_-]{1,32}$/.test(id)), "ids must match [A-Za-z0-9_-]{1,32}"),
+    v.check((keys) => new Set(keys.map(({ id }) => id)).size === keys.length, "must not name two keys alike"),
+  ),
+  /**
+   * Client networks that are refused whatever they ask, as a JSON list. Default: none. Each costs a comparison per
+   * request.
+   */
+  NETWORK_DENY: v.pipe(
+    json("[]", networkList),
+    v.transform((list) => (list.length > 0 ? networkMatcher(list) : null)),
   ),
   /** Allowance for late records, in seconds. Default 600. A higher one delays final verdicts and keeps more state. */
   LATENESS_ALLOWANCE_S: v.pipe(
@@ -118,22 +114,63 @@ const variables = {
 export function readConfig(env: object): Config {
   const keys = setting(env, "API_KEYS");
   const networks = setting(env, "TENANTS");
-  const masterKey = setting(env, "MASTER_KEY");
+  const masterKeys = setting(env, "MASTER_KEY");
+  const deniedNetworks = setting(env, "NETWORK_DENY");
   const allowanceMs = setting(env, "LATENESS_ALLOWANCE_S") * 1000;
 
   const apiKeys = new Map<string, ApiKey>();
-  for (const { kid, tenant, role, permissions: listed, secret_sha256 } of keys) {
-    if (apiKeys.has(kid)) throw new ConfigError("API_KEYS", `kid ${kid} stands there twice`);
-    const granted = listed ?? (role && roles[role]);
-    if (!granted) throw new ConfigError("API_KEYS", `kid ${kid} has neither role nor permissions`);
-    const secretSha256 = new Uint8Array(Buffer.from(secret_sha256, "hex"));
-    apiKeys.set(kid, Object.freeze({ kid, tenant, permissions: new Set(granted), secretSha256 }));
+  for (const entry of keys) {
+    if (apiKeys.has(entry.kid)) throw new ConfigError("API_KEYS", `kid ${entry.kid} stands there twice`);
+    apiKeys.set(entry.kid, keyOf(entry));
   }
   const tenants = new Map<string, TenantSettings>();
   for (const tenant of new Set([...Object.keys(networks), ...keys.map((key) => key.tenant)])) {
-    tenants.set(tenant, tenantConfig(tenant, networks[tenant] ?? {}, allowanceMs));
+    if (tenant !== platformTenant) tenants.set(tenant, tenantSettings(tenant, networks[tenant] ?? {}, allowanceMs));
   }
-  return Object.freeze({ apiKeys, tenants, masterKey, allowanceMs });
+  // Always there: what belongs to no tenant is written under its name.
+  tenants.set(platformTenant, platformSettings(allowanceMs));
+  return Object.freeze({ apiKeys, tenants, masterKeys, masterKey: masterKeys[0].key, deniedNetworks, allowanceMs });
+}
+
+/** `base64`, or `id:base64,id:base64`. */
+function masterKeysIn(text: string): MasterKey[] {
+  return text.split(",").map((part) => {
+    const colon = part.indexOf(":");
+    const id = colon < 0 ? "k1" : part.slice(0, colon).trim();
+    return { id, key: new Uint8Array(Buffer.from(part.slice(colon + 1).trim(), "base64")) };
+  });
+}
+
+type KeyEntry = v.InferOutput<(typeof variables)["API_KEYS"]>[number];
+
+function keyOf({ kid, tenant, role: named, permissions: listed, view, secret_sha256 }: KeyEntry): ApiKey {
+  const fail = (detail: string) => new ConfigError("API_KEYS", `kid ${kid} ${detail}`);
+  const role = named ?? (listed && leastRole(listed));
+  if (!role) throw fail("has neither role nor permissions");
+  const granted = new Set(listed ?? roles[role]);
+  const most = roles[tenant === platformTenant ? "operator" : "admin"];
+  if ([...granted].some((permission) => !most.includes(permission))) throw fail("may do what its tenant cannot");
+  if (view && views.indexOf(view) < views.indexOf(viewOf[role])) throw fail(`cannot have the view ${view}`);
+  return Object.freeze({
+    kid,
+    tenant,
+    role,
+    permissions: granted,
+    view: view ?? viewOf[role],
+    secretSha256: new Uint8Array(Buffer.from(secret_sha256, "hex")),
+    signingKey: null,
+    notBeforeMs: null,
+    expiresAtMs: null,
+    revokedAtMs: null,
+    graceUntilMs: null,
+    replacedBy: null,
+  });
+}
+
+/** The first role that may do all of it. */
+function leastRole(granted: readonly Permission[]): Role | undefined {
+  const all: readonly Role[] = [...tenantRoles, "operator"];
+  return all.find((role) => granted.every((permission) => roles[role].includes(permission)));
 }
 
 function setting<Name extends keyof typeof variables>(env: object, name: Name): v.InferOutput<(typeof variables)[Name]>;
@@ -143,23 +180,6 @@ function setting(env: object, name: keyof typeof variables): unknown {
   const [issue] = result.issues;
   const path = v.getDotPath(issue);
   throw new ConfigError(name, path ? `${path}: ${issue.message}` : issue.message);
-}
-
-function tenantConfig(
-  tenant: string,
-  { internal = internalByDefault, shards = 1 }: v.InferOutput<typeof tenantSettings>,
-  allowanceMs: number,
-): TenantSettings {
-  try {
-    const isInternal = networkMatcher(internal);
-    const settingsDigest = createHash("sha256")
-      .update(JSON.stringify({ internal, allowanceMs }))
-      .digest("hex")
-      .slice(0, 16);
-    return Object.freeze({ id: tenant, jurisdiction: null, isInternal, shards, settingsDigest });
-  } catch (error) {
-    throw new ConfigError("TENANTS", `${tenant}: ${(error as Error).message}`);
-  }
 }
 
 /** A variable that holds JSON: text, or what `wrangler.toml` already parsed. */

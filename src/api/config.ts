@@ -6,12 +6,10 @@ import type { StoredConfiguration } from "../storage/configurations.ts";
 import { choiceIn } from "./config-body.ts";
 import { configurationJson, versionsJson } from "./config-json.ts";
 import type { ApiDeps, ApiEnv } from "./deps.ts";
+import { jsonText } from "./json-body.ts";
 import { problem } from "./problem.ts";
 import { answers, configuration, configurationBody, configurationVersions, keyProblems } from "./schemas.ts";
 import { query } from "./validate.ts";
-
-/** A body that chooses every threshold there is takes 4 KiB. */
-const bodyBytesMax = 16 * 1024;
 
 export function configRoutes({ configurations }: Pick<ApiDeps, "configurations">): Hono<ApiEnv> {
   return new Hono<ApiEnv>()
@@ -20,18 +18,15 @@ export function configRoutes({ configurations }: Pick<ApiDeps, "configurations">
     )
     .put("/", describePut, query(v.strictObject({})), async (c) => {
       const tenant = c.get("tenant");
-      const { kid } = c.get("principal");
+      const author = { kid: c.get("principal").kid, requestId: c.get("requestId") };
       const ifMatch = c.req.header("If-Match");
       if (ifMatch === undefined) return problem(c, { reason: "precondition_required" });
-      const text = await textAtMost(c.req.raw.body, bodyBytesMax);
-      if (text === undefined) {
-        const limit = { name: "configuration", value: bodyBytesMax, unit: "bytes" } as const;
-        return problem(c, { reason: "limit_exceeded", limit });
-      }
-      const choice = choiceIn(text, detectors);
+      const body = await jsonText(c, "configuration");
+      if ("reason" in body) return problem(c, body);
+      const choice = choiceIn(body.text, detectors);
       if ("errors" in choice) return problem(c, { reason: "invalid_configuration", errors: choice.errors });
       const version = versionOf(ifMatch);
-      const stored = version === undefined ? undefined : await configurations.replace(tenant, version, choice, kid);
+      const stored = version === undefined ? undefined : await configurations.replace(tenant, version, choice, author);
       if (stored) return answer(c, stored);
       return problem(c, { reason: "precondition_failed", etag: etagOf(await configurations.latest(tenant)) });
     })
@@ -52,17 +47,6 @@ function etagOf(stored: StoredConfiguration | undefined): string {
 function versionOf(ifMatch: string): number | undefined {
   const [, digits] = /^"(0|[1-9]\d{0,14})"$/.exec(ifMatch.trim()) ?? [];
   return digits === undefined ? undefined : Number(digits);
-}
-
-/** Undefined where it is longer. */
-async function textAtMost(body: ReadableStream<Uint8Array> | null, bytesMax: number): Promise<string | undefined> {
-  const decoder = new TextDecoder();
-  let [bytes, text] = [0, ""];
-  for await (const chunk of body ?? []) {
-    if ((bytes += chunk.length) > bytesMax) return undefined;
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text + decoder.decode();
 }
 
 const describeGet = describeRoute({

@@ -4,6 +4,7 @@ import * as v from "valibot";
 import { formatById } from "../core/formats/index.ts";
 import { idempotencyKeyCharsMax, isIdempotencyKey } from "../ingest/batch-key.ts";
 import { DecodedBody, encodingOf, encodings } from "../ingest/body.ts";
+import type { Audit } from "../security/audit.ts";
 import { endInput } from "../tiers/end-input.ts";
 import { knownFormats, processBatch } from "../tiers/process-batch.ts";
 import type { ApiDeps, ApiEnv } from "./deps.ts";
@@ -43,7 +44,7 @@ export function ingestRoutes(deps: ApiDeps): Hono<ApiEnv> {
   return new Hono<ApiEnv>()
     .post("/end", describeEnd, query(v.strictObject({})), async (c) => {
       const result = await endInput(deps, c.get("tenant"));
-      return "reason" in result ? problem(c, result) : c.json(result);
+      return "reason" in result ? problem(c, result) : answer(c, deps.audit, result);
     })
     .post("/:format", describeBatch, query(batchParameters), async (c) => {
       const receivedAtMs = deps.clock.nowMs();
@@ -63,7 +64,8 @@ export function ingestRoutes(deps: ApiDeps): Hono<ApiEnv> {
       if (rateHeader !== undefined && samplingRateOf(rateHeader) === undefined)
         return badHeader(c, "Weir-Sampling-Rate", samplingRateDetail);
 
-      const body = new DecodedBody(c.req.raw.body, encoding, Number(c.req.header("Content-Length") ?? 0));
+      const terms = { sha256: c.get("security").bodySha256, msMax: deps.bodyMsMax };
+      const body = new DecodedBody(c.req.raw.body, encoding, Number(c.req.header("Content-Length") ?? 0), terms);
       const { fields, sampling_rate = samplingRateOf(rateHeader) } = c.req.valid("query");
       const result = await processBatch(deps, {
         tenant: c.get("tenant"),
@@ -75,8 +77,16 @@ export function ingestRoutes(deps: ApiDeps): Hono<ApiEnv> {
         body,
         receivedAtMs,
       });
-      return "reason" in result ? problem(c, result) : c.json(result);
+      return "reason" in result ? problem(c, result) : answer(c, deps.audit, result);
     });
+}
+
+/** The audit log has the verdicts that a key brought about as one row a minute; that it sent a batch, it has anyway. */
+function answer(c: Context<ApiEnv>, audit: Audit, result: { anomalies: readonly object[] }): Response {
+  const { tenant, kid: actor } = c.get("principal");
+  const count = result.anomalies.length;
+  if (count > 0) audit.count(tenant, { action: "verdicts", actor, outcome: "success" }, count);
+  return c.json(result);
 }
 
 function badHeader(c: Context<ApiEnv>, header: string, detail: string): Response {
@@ -92,6 +102,7 @@ const describeBatch = describeRoute({
     413: "limit-exceeded",
     415: "unknown-format, unsupported-encoding",
     422: "idempotency-conflict",
+    429: "quota-exceeded",
     503: "overloaded, shard-unavailable",
   }),
 });

@@ -1,26 +1,38 @@
 import type { Context } from "hono";
 import type { Permission } from "../security/permissions.ts";
 import type { BatchFailure } from "../tiers/process-batch.ts";
+import type { TenantRefusal } from "../tiers/tenants.ts";
 import type { ConfigurationError } from "./config-body.ts";
 import type { ApiEnv } from "./deps.ts";
+import { securityHeaders } from "./headers.ts";
 
 /** One thing that is wrong with a request. */
 export type ParameterError = ({ parameter: string } | { header: string } | { pointer: string }) & { detail: string };
 
+type JsonLimit =
+  | { name: "raw" | "configuration"; value: number; unit: "bytes" }
+  | { name: "depth"; value: number; unit: "levels" };
+
 /** Everything that can be answered instead of what was asked for. */
 export type Failure =
   | BatchFailure
+  | TenantRefusal
   | { reason: "unauthenticated" }
+  | { reason: "refused" }
+  | { reason: "bad_request" }
+  | { reason: "too_many_requests"; retryAfterS: number }
+  | { reason: "unsupported_media_type"; known: readonly string[] }
   | { reason: "forbidden"; permission: Permission | null }
-  | { reason: "not_found" }
   | { reason: "method_not_allowed"; allow: readonly string[] }
   | { reason: "invalid_parameters"; errors: readonly ParameterError[] }
   | { reason: "unsupported_encoding"; encoding: string; known: readonly string[] }
-  | { reason: "limit_exceeded"; limit: { name: "configuration"; value: number; unit: "bytes" } }
+  | { reason: "limit_exceeded"; limit: JsonLimit }
   | { reason: "invalid_configuration"; errors: readonly ConfigurationError[] }
   | { reason: "precondition_required" }
   | { reason: "precondition_failed"; etag: string }
+  | { reason: "search_too_broad"; detail: string }
   | { reason: "storage_unavailable" }
+  | { reason: "keys_unavailable" }
   | { reason: "misconfigured"; setting: string; detail: string }
   | { reason: "internal" };
 
@@ -44,6 +56,20 @@ export function toProblem(failure: Failure): Problem {
       return { status: 401, title: "A valid API key is needed", headers: { "WWW-Authenticate": "Bearer" } };
     case "forbidden":
       return { status: 403, title: "The key may not do this", more: { permission: failure.permission } };
+    case "refused":
+      return { status: 403, title: "The request is refused" };
+    case "bad_request":
+      return { status: 400, title: "The request is not one that is answered here" };
+    case "too_many_requests":
+      return {
+        status: 429,
+        title: "There are more requests than may be",
+        headers: { "Retry-After": String(failure.retryAfterS) },
+      };
+    case "body_too_slow":
+      return { status: 408, title: "The body did not arrive in time" };
+    case "unsupported_media_type":
+      return { status: 415, title: "The Content-Type is not known", more: { known: failure.known } };
     case "not_found":
       return { status: 404, title: "There is no such thing" };
     case "method_not_allowed":
@@ -68,6 +94,17 @@ export function toProblem(failure: Failure): Problem {
       const { idempotency_key } = failure;
       return { status: 422, title: "The Idempotency-Key was used for another body", more: { idempotency_key } };
     }
+    case "conflict":
+      return { status: 409, title: "It is not in a state for that", more: { detail: failure.detail } };
+    case "jurisdiction_unavailable": {
+      const { jurisdiction, known } = failure;
+      return { status: 422, title: "Nothing can be kept in that jurisdiction here", more: { jurisdiction, known } };
+    }
+    case "quota_exceeded": {
+      const { limit, retryAfterS: afterS } = failure;
+      const headers = { "Retry-After": String(afterS) };
+      return { status: 429, title: "The tenant has sent more than it may", more: { limit }, headers };
+    }
     case "invalid_configuration":
       return { status: 422, title: "The configuration is not valid", more: { errors: failure.errors } };
     case "precondition_required":
@@ -78,8 +115,12 @@ export function toProblem(failure: Failure): Problem {
       return later("The shard has more work than it can take");
     case "shard_unavailable":
       return later("The shard does not answer");
+    case "search_too_broad":
+      return { status: 422, title: "The search is too broad", more: { detail: failure.detail } };
     case "storage_unavailable":
       return later("The database does not answer");
+    case "keys_unavailable":
+      return later("The tenant's keys cannot be opened", misconfiguredRetryAfterS);
     case "misconfigured": {
       const { setting, detail } = failure;
       return { ...later("A setting is missing or wrong", misconfiguredRetryAfterS), more: { setting, detail } };
@@ -101,10 +142,17 @@ export function problemResponse(failure: Failure, requestId: string): Response {
   const body = JSON.stringify({ type, status, title, instance: `/requests/${requestId}`, ...more });
   return new Response(body, {
     status,
-    headers: { ...headers, "Content-Type": "application/problem+json", "X-Request-Id": requestId },
+    headers: {
+      ...securityHeaders,
+      ...headers,
+      "Content-Type": "application/problem+json",
+      "X-Request-Id": requestId,
+    },
   });
 }
 
+/** Answers a failure, and leaves it where the guard finds what to audit. */
 export function problem(c: Context<ApiEnv>, failure: Failure): Response {
+  c.set("failure", failure);
   return problemResponse(failure, c.get("requestId"));
 }

@@ -1,7 +1,10 @@
 import { resolver } from "hono-openapi";
 import * as v from "valibot";
 import { presets } from "../core/detectors/thresholds.ts";
+import { breakReasons } from "../security/audit-chain.ts";
 import { severities, threats } from "../core/verdict.ts";
+import { permissions, tenantRoles, views } from "../security/permissions.ts";
+import { jurisdictions } from "../security/tenant.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const fraction = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
@@ -29,7 +32,7 @@ export const batchAnswer = v.strictObject({
 
 export const endAnswer = v.strictObject({ anomalies: changedAnomalies, stored: v.boolean() });
 
-export const anomaly = v.strictObject({
+const anomalyEntries = {
   id: anomalyId,
   tenant: v.string(),
   threat: v.picklist(threats),
@@ -38,11 +41,6 @@ export const anomaly = v.strictObject({
   severity: v.picklist(severities),
   score: fraction,
   confidence: fraction,
-  entity: v.string(),
-  peers: v.array(v.strictObject({ address: v.string(), port: count, protocol: v.string() })),
-  peer_count: count,
-  techniques: v.array(v.string()),
-  summary: v.string(),
   window: v.strictObject({ start: time, end: time }),
   state,
   revision: count,
@@ -50,7 +48,6 @@ export const anomaly = v.strictObject({
   received_at: time,
   decided_at: time,
   stored_at: time,
-  evidence: v.record(v.string(), v.unknown()),
   completeness: v.strictObject({
     late_records: count,
     evicted_entities: count,
@@ -58,9 +55,36 @@ export const anomaly = v.strictObject({
     warming_up: v.boolean(),
   }),
   tiers: v.array(v.strictObject({ tier: v.picklist([1, 2, 3]), ran: v.boolean(), reason: v.nullable(v.string()) })),
+};
+
+export const anomaly = v.strictObject({
+  ...anomalyEntries,
+  entity: v.string(),
+  peers: v.array(v.strictObject({ address: v.string(), port: count, protocol: v.string() })),
+  peer_count: count,
+  techniques: v.array(v.string()),
+  summary: v.string(),
+  evidence: v.record(v.string(), v.unknown()),
+});
+
+/** AES-256-GCM, in base64. */
+const ciphertext = v.strictObject({ ciphertext: v.string(), nonce: v.string(), tag: v.string() });
+
+/** For keys whose view is `sealed`, and for exports. */
+export const sealedAnomaly = v.strictObject({
+  ...anomalyEntries,
+  entity: ciphertext,
+  peers: ciphertext,
+  evidence: ciphertext,
+  encryption_metadata: v.strictObject({
+    encrypted_fields: v.array(v.string()),
+    encryption_timestamp: time,
+    key_id: v.string(),
+  }),
 });
 
 export const anomalyList = v.strictObject({ anomalies: v.array(anomaly), next: v.nullable(v.string()) });
+export const sealedAnomalyList = v.strictObject({ anomalies: v.array(sealedAnomaly), next: v.nullable(v.string()) });
 
 const countOrNull = v.nullable(v.number());
 
@@ -133,6 +157,109 @@ export const configurationVersions = v.strictObject({
     }),
   ),
 });
+
+const hash = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
+const auditLink = v.strictObject({ sequence: count, hash });
+const auditBreak = v.strictObject({ sequence: count, why: v.picklist(breakReasons) });
+
+export const auditRows = v.strictObject({
+  rows: v.array(
+    v.strictObject({
+      tenant: v.string(),
+      sequence: count,
+      at: v.nullable(time),
+      actor: v.string(),
+      action: v.string(),
+      outcome: v.picklist(["success", "failure"]),
+      count,
+      detail: v.nullable(v.record(v.string(), v.nullable(v.union([v.string(), v.number(), v.boolean()])))),
+      request_id: v.nullable(v.string()),
+      previous: hash,
+      hash,
+    }),
+  ),
+  next: v.nullable(count),
+});
+
+/** `announced`: rows behind the head that writers were about to write. */
+export const auditVerified = v.strictObject({
+  status: v.picklist(["ok", "broken"]),
+  broken: v.nullable(auditBreak),
+  checked: count,
+  last: count,
+  next: v.nullable(count),
+  head: v.strictObject({ ...auditLink.entries, announced: v.array(auditLink), broken: v.nullable(auditBreak) }),
+});
+
+const timeOrNull = v.nullable(time);
+
+const keyEntries = {
+  kid: v.string(),
+  tenant: v.string(),
+  role: v.picklist([...tenantRoles, "operator"]),
+  permissions: v.array(v.picklist(permissions)),
+  view: v.picklist(views),
+  label: v.nullable(v.string()),
+  source: v.picklist(["api", "environment"]),
+  /** `rotated`: good until `grace_until`. */
+  state: v.picklist(["good", "rotated", "not_yet", "expired", "revoked"]),
+  signing: v.boolean(),
+  not_before: timeOrNull,
+  expires_at: timeOrNull,
+  revoked_at: timeOrNull,
+  grace_until: timeOrNull,
+  replaced_by: v.nullable(v.string()),
+  created_at: timeOrNull,
+  created_by: v.nullable(v.string()),
+};
+
+export const apiKey = v.strictObject(keyEntries);
+/** `bearer` is what its holder sends: `kid.secret`. It is told once. */
+export const newApiKey = v.strictObject({ ...keyEntries, bearer: v.string() });
+export const rotatedApiKey = v.strictObject({
+  ...keyEntries,
+  bearer: v.string(),
+  replaces: v.strictObject({ kid: v.string(), grace_until: time }),
+});
+export const apiKeyList = v.strictObject({ keys: v.array(apiKey) });
+
+const networks = v.nullable(v.array(v.string()));
+
+const tenantEntries = {
+  tenant: v.string(),
+  source: v.picklist(["api", "environment"]),
+  jurisdiction: v.nullable(v.picklist(jurisdictions)),
+  shards: v.nullable(count),
+  limits: v.strictObject({ flows_per_second: countOrNull, records_per_batch: countOrNull }),
+  internal: networks,
+  networks: v.strictObject({ allow: networks, deny: networks }),
+  created_at: timeOrNull,
+  created_by: v.nullable(v.string()),
+  destroyed_at: timeOrNull,
+  gone_at: timeOrNull,
+};
+
+export const tenant = v.strictObject(tenantEntries);
+export const newTenant = v.strictObject({ ...tenantEntries, key: newApiKey });
+export const tenantList = v.strictObject({ tenants: v.array(tenant), next: v.nullable(v.string()) });
+export const destroyedTenant = v.strictObject({
+  ...tenantEntries,
+  /** What may still be there: to be asked for again until it is empty. */
+  left: v.array(v.picklist(["keys", "shards", "rows", "requests"])),
+});
+
+const resealed = v.strictObject({ resealed: count, unreadable: count, left: count });
+
+/** How far a rotation of data keys has come. `retire_at`: when older keys may be removed; null where there are none. */
+export const rotation = v.strictObject({
+  version: count,
+  rows: resealed,
+  blobs: resealed,
+  done: v.boolean(),
+  retire_at: timeOrNull,
+});
+
+export const rewrapping = v.strictObject({ rewrapped: count, left: count });
 
 export const health = v.strictObject({ status: v.literal("ok") });
 

@@ -15,6 +15,8 @@ export const anomalies = command({
     threat: { type: "string", description: `${threats.join(", ")}; several by commas` },
     severity: { type: "string", description: `The least: ${severities.join(", ")}` },
     entity: { type: "string", description: "An address or a prefix" },
+    peer: { type: "string", description: "Likewise, of any of its peers" },
+    sealed: { type: "boolean", description: "Leave addresses and evidence as they are stored; with --json" },
     since: { type: "string", description: "Window ends at or after: RFC 3339, or ms since 1970" },
     until: { type: "string", description: "Window ends before" },
     limit: { type: "string", default: "100", description: "At most so many" },
@@ -23,11 +25,13 @@ export const anomalies = command({
   },
   async run({ args }) {
     const limit = wholeNumber("limit", args.limit, 1, 100_000);
-    const { entity } = args;
+    const { entity, peer } = args;
     const query: AnomalyQuery = {
       threat: args.threat?.split(",").map((threat) => oneOf("threat", threat, threats)),
       severity: args.severity && oneOf("severity", args.severity, severities),
       entity,
+      peer,
+      as: args.sealed ? "sealed" : undefined,
       since: timeOf("since", args.since),
       until: timeOf("until", args.until),
     };
@@ -63,7 +67,9 @@ function timeOf(name: string, text: string | undefined): string | undefined {
 }
 
 function cells({ window, severity, threat, entity, summary, state }: StoredAnomaly): string[] {
-  return [windowText(window), severity, threat, entity, summary, state];
+  // To keys that see addresses sealed it is an object, and there is no summary.
+  const shown = typeof (entity as unknown) === "string" ? [entity, summary] : ["(sealed)", ""];
+  return [windowText(window), severity, threat, ...shown, state];
 }
 
 /** `2026-11-22 17:00–18:00`; the date of the end only if it is another one. */

@@ -28,6 +28,8 @@ const partNames = {
   script: "gunzip and a script (lines, split, Map)",
   detectors: "all detectors, nothing else",
   log_seal_keys: "log, seal and keys, in an object",
+  seal: "sealing alone",
+  chain: "security chain alone",
   end_to_end: "end to end over HTTP",
 };
 
@@ -42,6 +44,8 @@ function report({
   core_flows_per_s,
   ratio_percent,
   durability_percent,
+  chain_percent,
+  seal_percent,
   costs,
   state,
   restore,
@@ -50,9 +54,9 @@ function report({
   const cells = (spread: Spread, digits: number) =>
     [spread.median, spread.min, spread.max].map((x) => x.toFixed(digits));
   const whole = (spread: Spread) => [spread.median, spread.min, spread.max].map(thousands);
-  const parts = (["gunzip", "gunzip_parse", "script", "detectors", "log_seal_keys", "end_to_end"] as const).map(
-    (part) => [partNames[part], ...cells(us_per_flow[part], 3), thousands(1e6 / us_per_flow[part].median)],
-  );
+  const parts = (
+    ["gunzip", "gunzip_parse", "script", "detectors", "log_seal_keys", "seal", "chain", "end_to_end"] as const
+  ).map((part) => [partNames[part], ...cells(us_per_flow[part], 3), thousands(1e6 / us_per_flow[part].median)]);
   return [
     `seed ${seed}, ${rounds} rounds of ${bodies} bodies of 5,000 flows, interleaved`,
     "",
@@ -74,6 +78,7 @@ function report({
     "",
     `end to end ÷ gunzip and parse: ${cells(ratio_percent, 1).join(" / ")} % (median / min / max; wanted ≥ 20)`,
     `log, seal and keys ÷ end to end: ${cells(durability_percent, 1).join(" / ")} % (median / min / max; wanted ≤ 20)`,
+    `security chain ÷ end to end: ${cells(chain_percent, 2).join(" / ")} % (wanted ≤ 3); sealing: ${cells(seal_percent, 2).join(" / ")} % (wanted ≤ 5)`,
     "",
     table(
       ["$ per 10⁹ flows", ...costs.map(({ shards }) => `${shards} shard${shards > 1 ? "s" : ""} a batch`)],

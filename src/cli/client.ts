@@ -2,6 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import type { Preset } from "../core/detectors/thresholds.ts";
 import type { Severity, Threat, VerdictState } from "../core/verdict.ts";
+import type { AuditRow, ChainHead } from "../security/audit-chain.ts";
+import type { AuditDetail } from "../security/audit.ts";
+import type { Permission, Role, View } from "../security/permissions.ts";
+import type { Jurisdiction } from "../security/tenant.ts";
+import { shown, type Authorize } from "./authorization.ts";
 import { Failure } from "./failure.ts";
 
 /** What became of a batch's records, as the API answers it. */
@@ -69,6 +74,79 @@ export interface ChosenConfiguration {
   thresholds: { [threat: string]: { [name: string]: number } };
 }
 
+/** A row of the audit log. */
+export interface ShownAuditRow extends Omit<AuditRow, "at" | "detail"> {
+  at: string | null;
+  detail: AuditDetail | null;
+}
+
+export interface AuditQuery {
+  after?: number | undefined;
+  before?: number | undefined;
+  action?: string | undefined;
+  actor?: string | undefined;
+  limit: number;
+}
+
+/** A key as the API tells of it, as far as the command line reads it. */
+export interface ShownKey {
+  kid: string;
+  role: Role;
+  view: View;
+  label: string | null;
+  source: "api" | "environment";
+  state: string;
+  expires_at: string | null;
+  revoked_at: string | null;
+  grace_until: string | null;
+}
+
+/** `bearer` is told once. */
+export type ShownNewKey = ShownKey & { bearer: string };
+
+/** What `POST /v1/data-keys/rotate` answers. */
+export interface Rotation {
+  version: number;
+  rows: { resealed: number; unreadable: number; left: number };
+  blobs: { resealed: number; unreadable: number; left: number };
+  done: boolean;
+  retire_at: string | null;
+}
+
+export interface KeyWish {
+  role: Role;
+  permissions?: readonly Permission[] | undefined;
+  view?: View | undefined;
+  label?: string | undefined;
+  not_before?: string | undefined;
+  expires_at?: string | undefined;
+  signing?: boolean | undefined;
+}
+
+export interface ShownTenant {
+  tenant: string;
+  source: "api" | "environment";
+  jurisdiction: Jurisdiction | null;
+  shards: number | null;
+  limits: { flows_per_second: number | null; records_per_batch: number | null };
+  created_at: string | null;
+  destroyed_at: string | null;
+  gone_at: string | null;
+}
+
+/** What is not named stays; null takes a bound or a list away. */
+export interface TenantLimitsWish {
+  shards?: number;
+  limits?: { flows_per_second?: number | null; records_per_batch?: number | null };
+  networks?: { allow?: readonly string[] | null; deny?: readonly string[] | null };
+}
+
+export interface TenantWish extends TenantLimitsWish {
+  tenant: string;
+  internal?: readonly string[] | undefined;
+  jurisdiction?: Jurisdiction | undefined;
+}
+
 export interface AnomalyQuery {
   [parameter: string]: string | number | readonly string[] | undefined;
 }
@@ -84,12 +162,12 @@ const backoffMs = 500;
 /** Weir's HTTP API, from the outside. */
 export class Client {
   readonly url: string;
-  readonly #key: string;
+  readonly #authorize: Authorize;
   readonly #onWait: (reason: string, seconds: number) => void;
 
-  constructor(url: string, key: string, onWait: (reason: string, seconds: number) => void = () => {}) {
+  constructor(url: string, key: string | Authorize, onWait: (reason: string, seconds: number) => void = () => {}) {
     this.url = url.replace(/\/+$/, "");
-    this.#key = key;
+    this.#authorize = typeof key === "string" ? shown(key) : key;
     this.#onWait = onWait;
   }
 
@@ -116,11 +194,7 @@ export class Client {
   }
 
   anomalyPage(query: AnomalyQuery): Promise<{ anomalies: StoredAnomaly[]; next: string | null }> {
-    const search = new URLSearchParams();
-    for (const [name, value] of Object.entries(query)) {
-      for (const one of Array.isArray(value) ? value : [value]) if (one !== undefined) search.append(name, String(one));
-    }
-    return this.#request("GET", `/v1/anomalies?${search}`);
+    return this.#request("GET", `/v1/anomalies?${searchOf(query)}`);
   }
 
   /** All that match, over as many pages as it takes; at most `atMost`. */
@@ -135,6 +209,76 @@ export class Client {
     }
   }
 
+  auditRows(query: AuditQuery): Promise<{ rows: ShownAuditRow[]; next: number | null }> {
+    return this.#request("GET", `/v1/audit?${searchOf({ ...query })}`);
+  }
+
+  async auditHead(): Promise<ChainHead> {
+    const part = await this.#request<{ head: ChainHead }>("GET", "/v1/audit/verify?limit=1");
+    return part.head;
+  }
+
+  /** Does a part of it; `isResumed`: of what was begun. */
+  rotateDataKeys(isResumed: boolean): Promise<Rotation> {
+    return this.#request("POST", `/v1/data-keys/rotate${isResumed ? "?resume=true" : ""}`);
+  }
+
+  /** Does a part of it. */
+  rewrapKeys(): Promise<{ rewrapped: number; left: number }> {
+    return this.#request("POST", "/v1/data-keys/rewrap");
+  }
+
+  keys(): Promise<{ keys: ShownKey[] }> {
+    return this.#request("GET", "/v1/keys");
+  }
+
+  createKey(wish: KeyWish): Promise<ShownNewKey> {
+    return this.#json("POST", "/v1/keys", wish);
+  }
+
+  /** The old key is good for `graceS` more; as long as Weir says unless told. */
+  rotateKey(kid: string, graceS?: number): Promise<ShownNewKey & { replaces: { kid: string; grace_until: string } }> {
+    return this.#json("POST", `/v1/keys/${encodeURIComponent(kid)}/rotate`, { grace_s: graceS });
+  }
+
+  revokeKey(kid: string): Promise<ShownKey> {
+    return this.#request("DELETE", `/v1/keys/${encodeURIComponent(kid)}`);
+  }
+
+  /** All of them, over as many pages as it takes. */
+  async tenants(): Promise<ShownTenant[]> {
+    const out: ShownTenant[] = [];
+    for (let behind: string | undefined; ;) {
+      const path = `/v1/tenants?${searchOf({ behind })}`;
+      const page = await this.#request<{ tenants: ShownTenant[]; next: string | null }>("GET", path);
+      out.push(...page.tenants);
+      if (page.next === null) return out;
+      behind = page.next;
+    }
+  }
+
+  tenant(id: string): Promise<ShownTenant> {
+    return this.#request("GET", `/v1/tenants/${encodeURIComponent(id)}`);
+  }
+
+  createTenant(wish: TenantWish): Promise<ShownTenant & { key: ShownNewKey }> {
+    return this.#json("POST", "/v1/tenants", wish);
+  }
+
+  changeTenant(id: string, wish: TenantLimitsWish): Promise<ShownTenant> {
+    return this.#json("PATCH", `/v1/tenants/${encodeURIComponent(id)}`, wish);
+  }
+
+  /** Answers what may still be there. */
+  destroyTenant(id: string): Promise<ShownTenant & { left: string[] }> {
+    return this.#request("DELETE", `/v1/tenants/${encodeURIComponent(id)}`, undefined, { "weir-confirm": id });
+  }
+
+  #json<T>(method: string, path: string, body: object): Promise<T> {
+    const text = new TextEncoder().encode(JSON.stringify(body));
+    return this.#request(method, path, text, { "content-type": "application/json" });
+  }
+
   async #request<T>(method: string, path: string, body?: Uint8Array<ArrayBuffer>, headers = {}): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       let response: Response;
@@ -142,7 +286,7 @@ export class Client {
         response = await fetch(this.url + path, {
           method,
           ...(body && { body }),
-          headers: { ...headers, authorization: `Bearer ${this.#key}` },
+          headers: { ...headers, authorization: this.#authorize(method, this.url + path, body) },
         });
         if (response.ok) return (await response.json()) as T;
       } catch (error) {
@@ -162,6 +306,14 @@ export class Client {
     this.#onWait(reason, seconds);
     await sleep(seconds * 1000);
   }
+}
+
+function searchOf(query: AnomalyQuery): URLSearchParams {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    for (const one of Array.isArray(value) ? value : [value]) if (one !== undefined) search.append(name, String(one));
+  }
+  return search;
 }
 
 function isRefused(error: unknown): boolean {
@@ -184,7 +336,7 @@ export async function problemOf(response: Response): Promise<string> {
     const more = [
       detail,
       limit && `${limit.name}, ${limit.value} ${limit.unit}`,
-      known && `known are ${known.join(", ")}`,
+      known?.length > 0 && `known are ${known.join(", ")}`,
       setting,
       errors?.map((e: any) => `${e.parameter ?? e.header ?? e.pointer}: ${e.detail}`).join("; "),
     ].filter(Boolean);

@@ -1,15 +1,18 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { unstable_splitSqlQuery } from "wrangler";
+import { localKeyProvider } from "../security/key-provider.ts";
+import { derivedIdentity } from "../security/tenant-keys.ts";
+import { platformTenant } from "../security/tenant.ts";
 import { problemOf } from "./client.ts";
 import { Failure } from "./failure.ts";
-import { newKey, newMasterKey, type ApiKey } from "./keys.ts";
 import { projectRoot } from "./local-key.ts";
+import { newKey, newMasterKey, type EnvironmentKey } from "./new-key.ts";
 import { startWorkerd, type WorkerdOptions } from "./workerd.ts";
 
 export interface LocalWorker {
   url: string;
-  /** The bearer key of each tenant. */
+  /** The bearer key of each tenant, and under "-" that of the operator. */
   keys: { [tenant: string]: string };
   dispose: () => Promise<void>;
 }
@@ -26,11 +29,11 @@ export interface LocalWorkerOptions extends WorkerdOptions {
 /** What opens a state, and the API before it. */
 export interface LocalSecrets {
   masterKey: string;
-  keys: readonly ApiKey[];
+  keys: readonly EnvironmentKey[];
 }
 
 export function newSecrets(tenants: readonly string[]): LocalSecrets {
-  return { masterKey: newMasterKey(), keys: tenants.map(newKey) };
+  return { masterKey: newMasterKey(), keys: [...tenants, platformTenant].map(newKey) };
 }
 
 /** Starts Weir on loopback, not through `wrangler dev`, with a D1 and objects that vanish with it unless told. */
@@ -45,7 +48,11 @@ export async function startLocalWorker(options: LocalWorkerOptions): Promise<Loc
   };
   const { url, miniflare, dispose } = await startWorkerd(join(projectRoot, "wrangler.toml"), variables, rest);
   try {
-    await migrateOnce(options.state, async () => migrate(await miniflare.getD1Database("DB")));
+    await migrateOnce(options.state, async () => {
+      const database = await miniflare.getD1Database("DB");
+      await migrate(database);
+      await nameAlike(database, masterKey, Object.keys(tenants));
+    });
     await checkHealth(url);
     return { url, keys: Object.fromEntries(keys.map((key) => [key.entry.tenant, key.bearer])), dispose };
   } catch (error) {
@@ -69,7 +76,30 @@ async function checkHealth(url: string): Promise<void> {
   await response.body?.cancel();
 }
 
-async function migrate(database: { prepare(sql: string): { run(): Promise<unknown> } }): Promise<void> {
+/** Ids and samples follow from the master key, as in a replay: two runs with the same one can be compared. */
+async function nameAlike(database: Database, masterKey: string, tenants: readonly string[]): Promise<void> {
+  const key = new Uint8Array(Buffer.from(masterKey, "base64"));
+  const provider = localKeyProvider([{ id: "k1", key }]);
+  for (const tenant of tenants) {
+    const { kekId, bytes } = await provider.wrap(derivedIdentity(key, tenant));
+    const values = [tenant, kekId, Buffer.from(bytes).toString("base64"), Date.now()];
+    await database
+      .prepare("INSERT INTO data_keys VALUES (?, 'identity', 1, ?, ?, ?)")
+      .bind(...values)
+      .run();
+  }
+}
+
+interface Statement {
+  bind(...values: unknown[]): Statement;
+  run(): Promise<unknown>;
+}
+
+interface Database {
+  prepare(sql: string): Statement;
+}
+
+async function migrate(database: Database): Promise<void> {
   const folder = join(projectRoot, "src/storage/migrations");
   for (const file of readdirSync(folder)
     .filter((name) => name.endsWith(".sql"))

@@ -22,6 +22,7 @@ export const send = command({
     "sampling-rate": { type: "string", description: "Packets for each that the log counted, if it does not say so" },
     batch: { type: "string", default: "5000", description: "Records in a batch" },
     speed: { type: "string", default: "max", description: "max, or realtime: as the records' times say" },
+    sign: { type: "boolean", description: "Sign requests instead of showing the key, which must be one for signing" },
     strict: { type: "boolean", description: "Exit with 3 if a record was rejected" },
   },
   async run({ args }) {

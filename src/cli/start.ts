@@ -23,7 +23,7 @@ function runWrangler(args: string[], env: NodeJS.ProcessEnv = {}): Promise<numbe
 }
 
 const isNew = makeLocalSettings();
-console.log(`${isNew ? "Made" : "Using"} ${settingsFile}: master key and local API key.`);
+console.log(`${isNew ? "Made" : "Using"} ${settingsFile}: master key, local API key and operator's key.`);
 console.log(`Authorization: Bearer ${localKey() ?? `(see ${settingsFile})`}`);
 // With CI set wrangler does not ask before it migrates.
 const migrated = await runWrangler(["d1", "migrations", "apply", "DB", "--local"], { CI: "1" });

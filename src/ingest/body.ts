@@ -5,6 +5,8 @@ import { createGunzip, createInflate, createInflateRaw, createZstdDecompress } f
 export const rawBytesMax = 16 * 1024 * 1024;
 /** Decoded. 64 MiB: 200,000 records of 300 bytes; bounds what a compression bomb can cost. */
 export const inflatedBytesMax = 64 * 1024 * 1024;
+/** From the first read to the last, in ms: a usual batch (100 KB) arrives in time at 14 kbit/s. */
+const bodyMsMax = 60_000;
 /** Read and decoded at a time. Smaller blocks cost: at 4 KiB, inflating takes twice as long as in one piece. */
 const blockBytes = 256 * 1024;
 
@@ -13,7 +15,12 @@ interface LimitExceeded {
   limit: { name: "raw" | "inflated" | "records"; value: number; unit: "bytes" | "records" };
 }
 
-export type BodyFailure = LimitExceeded | { reason: "corrupt_body"; encoding: string; detail: string };
+export type BodyFailure =
+  | LimitExceeded
+  | { reason: "corrupt_body"; encoding: string; detail: string }
+  | { reason: "body_too_slow" }
+  /** It is not the body that was signed. */
+  | { reason: "unauthenticated" };
 
 export const encodings = ["identity", "gzip", "deflate", "zstd"] as const;
 export type Encoding = (typeof encodings)[number];
@@ -22,6 +29,14 @@ export type Encoding = (typeof encodings)[number];
 export function encodingOf(contentEncoding: string | undefined): Encoding | undefined {
   const name = contentEncoding?.trim().toLowerCase() || "identity";
   return name === "x-gzip" ? "gzip" : encodings.find((encoding) => encoding === name);
+}
+
+/** What a body must keep to, beside its length. */
+export interface BodyTerms {
+  /** SHA-256 of the bytes as sent, in hex, where they were signed. */
+  sha256?: string | undefined;
+  bytesMax?: number | undefined;
+  msMax?: number | undefined;
 }
 
 /**
@@ -35,11 +50,13 @@ export class DecodedBody implements AsyncIterable<Uint8Array> {
   readonly #raw: ReadableStream<Uint8Array> | null;
   readonly #encoding: Encoding;
   readonly #contentLength: number;
+  readonly #terms: BodyTerms;
 
-  constructor(raw: ReadableStream<Uint8Array> | null, encoding: Encoding, contentLength = 0) {
+  constructor(raw: ReadableStream<Uint8Array> | null, encoding: Encoding, contentLength = 0, terms: BodyTerms = {}) {
     this.#raw = raw;
     this.#encoding = encoding;
     this.#contentLength = contentLength;
+    this.#terms = terms;
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void> {
@@ -47,7 +64,8 @@ export class DecodedBody implements AsyncIterable<Uint8Array> {
     try {
       if (this.#contentLength > rawBytesMax) throw tooLong("raw", rawBytesMax);
       if (this.#raw) {
-        for await (const chunk of decoded(blocks(this.#raw, this.#contentLength), this.#encoding)) {
+        const sent = sentBlocks(this.#raw, this.#contentLength, this.#terms);
+        for await (const chunk of decoded(sent, this.#encoding)) {
           this.bytes += chunk.length;
           if (this.bytes > inflatedBytesMax) throw tooLong("inflated", inflatedBytesMax);
           hash.update(chunk);
@@ -68,23 +86,47 @@ interface BlockReader {
   cancel(): Promise<void>;
 }
 
-/** The raw bytes in full blocks, whatever the size of the network's reads. */
-async function* blocks(raw: ReadableStream<Uint8Array>, contentLength: number): AsyncGenerator<Uint8Array, void> {
+/**
+ * The bytes as sent, in full blocks, whatever the size of the network's reads.
+ *
+ * @throws BodyError where they are too many, too slow, or not what was signed; what was signed shows at the end.
+ */
+export async function* sentBlocks(
+  raw: ReadableStream<Uint8Array>,
+  contentLength: number,
+  { sha256, bytesMax = rawBytesMax, msMax = bodyMsMax }: BodyTerms = {},
+): AsyncGenerator<Uint8Array, void> {
   const reader: BlockReader = raw.getReader({ mode: "byob" });
   // One more than a body of known length has, so that its only block is also seen to be its last.
   const blockLength = contentLength > 0 ? Math.min(blockBytes, contentLength + 1) : blockBytes;
+  const hash = sha256 === undefined ? undefined : createHash("sha256");
+  const { late, cancel } = deadline(msMax);
   let bytes = 0;
   try {
-    for (;;) {
-      const { done, value } = await reader.read(new Uint8Array(blockLength), { min: blockLength });
+    for (let isLast = false; !isLast;) {
+      const read = await Promise.race([reader.read(new Uint8Array(blockLength), { min: blockLength }), late]);
+      if (!read) throw new BodyError({ reason: "body_too_slow" });
+      const { done, value } = read;
       bytes += value?.length ?? 0;
-      if (bytes > rawBytesMax) throw tooLong("raw", rawBytesMax);
+      if (bytes > bytesMax) throw tooLong("raw", bytesMax);
+      isLast = done || (value !== undefined && value.length < blockLength);
+      if (value) hash?.update(value);
       if (value?.length) yield value;
-      if (done || (value && value.length < blockLength)) return;
     }
+    if (hash && hash.digest("hex") !== sha256) throw new BodyError({ reason: "unauthenticated" });
   } finally {
+    cancel();
     reader.cancel().catch(() => undefined);
   }
+}
+
+/** Settles after so many ms, unless that is called off. */
+function deadline(msMax: number): { late: Promise<undefined>; cancel: () => void } {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), msMax);
+  });
+  return { late, cancel: () => clearTimeout(timer) };
 }
 
 type Engine = ReturnType<typeof createGunzip>;
@@ -141,7 +183,7 @@ async function feed(engine: Engine, first: Uint8Array, rest: AsyncGenerator<Uint
   return offered;
 }
 
-class BodyError extends Error {
+export class BodyError extends Error {
   readonly failure: BodyFailure;
 
   constructor(failure: BodyFailure) {

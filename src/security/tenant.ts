@@ -5,6 +5,22 @@ import type { TenantKeys } from "./tenant-keys.ts";
 export const jurisdictions = ["eu", "us", "fedramp"] as const;
 export type Jurisdiction = (typeof jurisdictions)[number];
 
+/** The tenant of the platform itself: that of operators, and of what belongs to no other. No tenant can be called so. */
+export const platformTenant = "-";
+
+/** What a tenant may use at most; null: no bound but those of the platform. */
+interface TenantLimits {
+  /** Records a second, in each isolate, over ten seconds. */
+  readonly flowsPerSecond: number | null;
+  readonly recordsPerBatch: number | null;
+}
+
+/** From where a tenant's keys may be used; null: no such list. */
+export interface ClientNetworks {
+  readonly allow: NetworkMatcher | null;
+  readonly deny: NetworkMatcher | null;
+}
+
 /** Whose rows and objects something is, and what seals them. */
 export interface Owner {
   readonly id: string;
@@ -21,6 +37,8 @@ export interface TenantSettings extends Omit<Owner, "keys"> {
   readonly shards: number;
   /** Of the settings that verdicts depend on, networks and allowance: 16 hex digits. */
   readonly settingsDigest: string;
+  readonly limits: TenantLimits;
+  readonly networks: ClientNetworks;
 }
 
 /** A tenant as a request finds it: known, and with its keys at hand. */

@@ -1,9 +1,10 @@
 import { severities, type Anomaly, type Threat, type TierReport, type VerdictState } from "../core/verdict.ts";
-import type { Seal } from "../security/seal.ts";
-import type { StoredAnomaly } from "./anomalies.ts";
+import { sealContext, sealedParts } from "../security/seal.ts";
+import type { TenantKeys } from "../security/tenant-keys.ts";
+import type { Ciphertext, SealedAnomaly, SealedMember, StoredAnomaly } from "./anomalies.ts";
 
 /** A row of the table `anomalies`, columns as in its migration. */
-export interface AnomalyRow {
+export interface AnomalyRow extends SealedColumns {
   tenant: string;
   id: string;
   threat: string;
@@ -25,16 +26,36 @@ export interface AnomalyRow {
   folded_contacts: number;
   warming_up: number;
   tiers: string;
-  sealed: string;
 }
 
-/** What of an anomaly names addresses, or could. */
-type Sealed = Pick<Anomaly, "entity" | "peers" | "peerCount" | "summary" | "techniques" | "evidence">;
+/** What a key has to do with: all that changes when a row is sealed anew. */
+export interface SealedColumns {
+  key_version: number;
+  sealed_at: number;
+  sealed_entity: string;
+  sealed_peers: string;
+  sealed_evidence: string;
+}
+
+type Opened = Pick<Anomaly, SealedMember>;
+
+/** By family, the column that it seals, and what becomes of the members. */
+const columnOf = {
+  source_ip: "sealed_entity",
+  destination_ip: "sealed_peers",
+  evidence: "sealed_evidence",
+} as const;
+type Family = keyof typeof columnOf;
+
+/** An entity is filled up to so many characters, more than any has: its length would tell of it. */
+const entityChars = 48;
 
 /** The row of an anomaly, but for what the write decides. */
-export function rowOf(anomaly: Anomaly, seal: Seal): Omit<AnomalyRow, "tenant" | "stored_revision" | "stored_at"> {
-  const { entity, peers, peerCount, summary, techniques, evidence } = anomaly;
-  const sealed: Sealed = { entity, peers, peerCount, summary, techniques, evidence };
+export function rowOf(
+  anomaly: Anomaly,
+  keys: TenantKeys,
+  sealedAtMs: number,
+): Omit<AnomalyRow, "tenant" | "stored_revision" | "stored_at"> {
   return {
     id: anomaly.id,
     threat: anomaly.threat,
@@ -54,14 +75,63 @@ export function rowOf(anomaly: Anomaly, seal: Seal): Omit<AnomalyRow, "tenant" |
     folded_contacts: anomaly.completeness.folded_contacts,
     warming_up: anomaly.completeness.warming_up ? 1 : 0,
     tiers: JSON.stringify(anomaly.tiers),
-    sealed: Buffer.from(seal.seal(Buffer.from(JSON.stringify(sealed)), context(anomaly))).toString("base64"),
+    ...sealedColumns(anomaly, keys, sealedAtMs),
   };
 }
 
-export function anomalyOf(row: AnomalyRow, seal: Seal): StoredAnomaly {
-  const sealed = seal.open(Buffer.from(row.sealed, "base64"), context(row));
+export function sealedColumns(
+  { tenant, id, revision, ...anomaly }: Opened & RowName,
+  { seals }: TenantKeys,
+  sealedAtMs: number,
+): SealedColumns {
+  const { entity, peers, peerCount, summary, techniques, evidence } = anomaly;
+  const seal = (family: Family, text: string) => {
+    const sealed = seals[family].seal(Buffer.from(text), contextOf({ tenant, id, revision }, family));
+    return Buffer.from(sealed).toString("base64");
+  };
   return {
-    ...(JSON.parse(Buffer.from(sealed).toString()) as Sealed),
+    key_version: Math.min(...families.map((family) => seals[family].version)),
+    sealed_at: sealedAtMs,
+    sealed_entity: seal("source_ip", entity.padEnd(entityChars)),
+    sealed_peers: seal("destination_ip", JSON.stringify(peers)),
+    sealed_evidence: seal("evidence", JSON.stringify({ peerCount, summary, techniques, evidence })),
+  };
+}
+
+/** @throws UnknownKeyVersion, Error where the row was tampered with. */
+export function anomalyOf(row: AnomalyRow, keys: TenantKeys): StoredAnomaly {
+  return { ...headOf(row), ...openedOf(row, keys) };
+}
+
+/** @throws likewise */
+export function openedOf(row: AnomalyRow, keys: TenantKeys): Opened {
+  type Told = Omit<Opened, "entity" | "peers">;
+  const told = JSON.parse(open(row, "evidence", keys)) as Told;
+  return { entity: entityOf(row, keys), peers: peersOf(row, keys), ...told };
+}
+
+/** @throws likewise */
+export function entityOf(row: AnomalyRow, keys: TenantKeys): string {
+  return open(row, "source_ip", keys).trimEnd();
+}
+
+/** @throws likewise */
+export function peersOf(row: AnomalyRow, keys: TenantKeys): Anomaly["peers"] {
+  return JSON.parse(open(row, "destination_ip", keys)) as Anomaly["peers"];
+}
+
+/** Needs no key. */
+export function sealedAnomalyOf(row: AnomalyRow): SealedAnomaly {
+  const part = (family: Family): Ciphertext => {
+    const { ciphertext, nonce, tag } = sealedParts(bytesOf(row, family));
+    return { ciphertext, nonce, tag };
+  };
+  const sealed = { entity: part("source_ip"), peers: part("destination_ip"), evidence: part("evidence") };
+  return { ...headOf(row), ...sealed, keyVersion: row.key_version, sealedAtMs: row.sealed_at };
+}
+
+function headOf(row: AnomalyRow): Omit<StoredAnomaly, SealedMember> {
+  return {
     id: row.id,
     tenant: row.tenant,
     threat: row.threat as Threat,
@@ -87,7 +157,19 @@ export function anomalyOf(row: AnomalyRow, seal: Seal): StoredAnomaly {
   };
 }
 
-/** Ties the sealed part to its row: it opens nowhere else. */
-function context({ tenant, id, revision }: { tenant: string; id: string; revision: number }): string {
-  return `anomalies/${tenant}/${id}/${revision}`;
+const families: readonly Family[] = ["source_ip", "destination_ip", "evidence"];
+
+type RowName = Pick<Anomaly, "tenant" | "id" | "revision">;
+
+function open(row: AnomalyRow, family: Family, { seals }: TenantKeys): string {
+  return Buffer.from(seals[family].open(bytesOf(row, family), contextOf(row, family))).toString();
+}
+
+function bytesOf(row: AnomalyRow, family: Family): Uint8Array {
+  return new Uint8Array(Buffer.from(row[columnOf[family]], "base64"));
+}
+
+/** Ties what is sealed to its row and revision. */
+function contextOf({ tenant, id, revision }: RowName, family: Family): string {
+  return sealContext(tenant, "anomalies", `${id}/${revision}`, family);
 }

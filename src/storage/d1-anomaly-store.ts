@@ -1,8 +1,23 @@
 import type { D1Database } from "@cloudflare/workers-types";
 import type { Clock } from "../config.ts";
-import { severities } from "../core/verdict.ts";
-import type { AnomalyPage, AnomalyQuery, AnomalyStore, StoredAnomaly } from "./anomalies.ts";
-import { anomalyOf, rowOf, type AnomalyRow } from "./anomaly-row.ts";
+import { severities, type Anomaly } from "../core/verdict.ts";
+import { tokenHead } from "../security/blind-index.ts";
+import { liesIn } from "../security/prefix.ts";
+import { UnknownKeyVersion } from "../security/seal.ts";
+import type { Owner } from "../security/tenant.ts";
+import type { TenantKeys } from "../security/tenant-keys.ts";
+import { SearchTooBroad, type AnomalyPage, type AnomalyQuery, type SealedAnomalyStore } from "./anomalies.ts";
+import {
+  anomalyOf,
+  entityOf,
+  openedOf,
+  peersOf,
+  rowOf,
+  sealedAnomalyOf,
+  sealedColumns,
+  type AnomalyRow,
+  type SealedColumns,
+} from "./anomaly-row.ts";
 import { askD1 } from "./d1.ts";
 
 export interface D1AnomalyStoreParts {
@@ -10,47 +25,69 @@ export interface D1AnomalyStoreParts {
   clock: Clock;
 }
 
-/** Rows that one request may open in search of an entity: about 0.2 s of CPU. */
+/** Rows that one search may open: about 0.2 s of CPU. */
 const openedRowsMax = 10_000;
-/** Rows asked for at a time in such a search: about 2 MB. */
+/** Rows asked for at a time in a search: about 2 MB. */
 const searchRows = 500;
 /** Characters of rows in one statement; D1 takes 2 MB a parameter. */
 const statementCharsMax = 1_000_000;
+/** Tokens of older keys that one call removes, 100 bytes each. */
+const tokensRemovedMax = 20_000;
 
-export function d1AnomalyStore({ db, clock }: D1AnomalyStoreParts): AnomalyStore {
+export function d1AnomalyStore({ db, clock }: D1AnomalyStoreParts): SealedAnomalyStore {
+  const get = async (tenant: Owner, id: string): Promise<AnomalyRow | undefined> => {
+    const statement = db.prepare("SELECT * FROM anomalies WHERE tenant = ? AND id = ?").bind(tenant.id, id);
+    return (await askD1(clock, () => statement.first<AnomalyRow>())) ?? undefined;
+  };
   return {
     async upsert(tenant, anomalies) {
       if (anomalies.length === 0) return;
-      const rows = anomalies.map((anomaly) => JSON.stringify(rowOf(anomaly, tenant.keys.seal)));
       const storedAt = clock.nowMs();
-      const statements = inStatements(rows).map((json) => db.prepare(upsertSql).bind(tenant.id, json, storedAt));
+      const rows = anomalies.map((anomaly) =>
+        JSON.stringify({ ...rowOf(anomaly, tenant.keys, storedAt), tokens: tokensOf(anomaly, tenant.keys) }),
+      );
+      const statements = inStatements(rows).flatMap((json) => [
+        db.prepare(upsertSql).bind(tenant.id, json, storedAt),
+        db.prepare(indexSql).bind(tenant.id, json),
+      ]);
       await askD1(clock, () => db.batch(statements));
     },
 
     async list(tenant, query) {
-      const page: AnomalyPage = { anomalies: [], next: query.behind };
-      const { matchesEntity } = query;
-      const readMax = matchesEntity ? openedRowsMax : query.limit;
-      for (let read = 0; read < readMax && page.anomalies.length < query.limit;) {
-        const wanted = Math.min(readMax - read, matchesEntity ? searchRows : query.limit);
-        const rows = await select(db, clock, tenant.id, { ...query, behind: page.next }, wanted);
-        const hasMore = rows.length > wanted;
-        for (const row of rows.slice(0, wanted)) {
-          if (page.anomalies.length === query.limit) return page;
-          const anomaly = anomalyOf(row, tenant.keys.seal);
-          page.next = { storedRevision: row.stored_revision, id: row.id };
-          if (!matchesEntity || matchesEntity(anomaly.entity)) page.anomalies.push(anomaly);
-        }
-        if (!hasMore) return { ...page, next: undefined };
-        read += wanted;
-      }
-      return page;
+      const { rows, next } = await find(db, clock, tenant, query);
+      return { anomalies: rows.map((row) => anomalyOf(row, tenant.keys)), next };
     },
 
-    async get(tenant, id): Promise<StoredAnomaly | undefined> {
-      const statement = db.prepare("SELECT * FROM anomalies WHERE tenant = ? AND id = ?").bind(tenant.id, id);
-      const row = await askD1(clock, () => statement.first<AnomalyRow>());
-      return row ? anomalyOf(row, tenant.keys.seal) : undefined;
+    async get(tenant, id) {
+      const row = await get(tenant, id);
+      return row && anomalyOf(row, tenant.keys);
+    },
+
+    async listSealed(tenant, query) {
+      const { rows, next } = await find(db, clock, tenant, query);
+      return { anomalies: rows.map(sealedAnomalyOf), next };
+    },
+
+    async getSealed(tenant, id) {
+      const row = await get(tenant, id);
+      return row && sealedAnomalyOf(row);
+    },
+
+    async reseal(tenant, rowsMax) {
+      const version = tenant.keys.seals.evidence.version;
+      const older = db.prepare(`SELECT * ${fromOlder} LIMIT ?`).bind(tenant.id, version, rowsMax);
+      const { results } = await askD1(clock, () => older.all<AnomalyRow>());
+      const resealed = results.map((row) => resealedOf(row, tenant.keys, clock.nowMs()));
+      const statements = inStatements(resealed.map((row) => JSON.stringify(row))).flatMap((json) => [
+        db.prepare(resealSql).bind(tenant.id, json),
+        db.prepare(indexSql).bind(tenant.id, json),
+      ]);
+      const count = db.prepare(`SELECT count(*) AS count ${fromOlder}`).bind(tenant.id, version);
+      const counted = (await askD1(clock, () => db.batch<{ count: number }>([...statements, count]))).at(-1)!;
+      const [{ count: left }] = counted.results;
+      const unreadable = resealed.filter(({ sealed_evidence }) => sealed_evidence === undefined).length;
+      const tokensLeft = left > 0 ? 0 : await removeTokens(db, clock, tenant.id, version);
+      return { resealed: resealed.length - unreadable, unreadable, left: left + tokensLeft };
     },
   };
 }
@@ -75,7 +112,11 @@ const columns: readonly (keyof ReturnType<typeof rowOf>)[] = [
   "folded_contacts",
   "warming_up",
   "tiers",
-  "sealed",
+  "key_version",
+  "sealed_at",
+  "sealed_entity",
+  "sealed_peers",
+  "sealed_evidence",
 ];
 const updated = [...columns.filter((column) => column !== "id"), "stored_revision", "stored_at"];
 
@@ -87,6 +128,65 @@ const upsertSql = `
   FROM json_each(?2) WHERE true
   ON CONFLICT (tenant, id) DO UPDATE SET ${updated.map((column) => `${column} = excluded.${column}`).join(", ")}
   WHERE excluded.revision > anomalies.revision`;
+
+/** Tokens of rows, as far as these are what was stored. */
+const indexSql = `
+  INSERT INTO anomaly_index (tenant, token, id)
+  SELECT ?1, token.value, anomalies.id
+  FROM json_each(?2) AS row CROSS JOIN anomalies CROSS JOIN json_each(row.value, '$.tokens') AS token
+  WHERE anomalies.tenant = ?1 AND anomalies.id = row.value ->> 'id' AND anomalies.revision = row.value ->> 'revision'
+  ON CONFLICT DO NOTHING`;
+
+const fromOlder = "FROM anomalies WHERE tenant = ? AND key_version < ?";
+
+/** Rows that somebody has written meanwhile stay as that one wrote them. What could not be opened is only marked. */
+const resealSql = `
+  UPDATE anomalies SET key_version = row.value ->> 'key_version', sealed_at = row.value ->> 'sealed_at',
+    ${["sealed_entity", "sealed_peers", "sealed_evidence"]
+      .map((column) => `${column} = coalesce(row.value ->> '${column}', anomalies.${column})`)
+      .join(", ")}
+  FROM json_each(?2) AS row
+  WHERE anomalies.tenant = ?1 AND anomalies.id = row.value ->> 'id' AND anomalies.revision = row.value ->> 'revision'
+    AND anomalies.key_version < row.value ->> 'key_version'`;
+
+const removeTokensSql = `
+  DELETE FROM anomaly_index WHERE tenant = ?1 AND (token, id) IN
+    (SELECT token, id FROM anomaly_index WHERE tenant = ?1 AND token < ?2 LIMIT ${tokensRemovedMax})`;
+
+/** Of older keys; answers how many are left. */
+async function removeTokens(db: D1Database, clock: Clock, tenant: string, version: number): Promise<number> {
+  const head = tokenHead(version);
+  const remove = db.prepare(removeTokensSql).bind(tenant, head);
+  const count = db
+    .prepare("SELECT count(*) AS count FROM anomaly_index WHERE tenant = ? AND token < ?")
+    .bind(tenant, head);
+  const [, counted] = await askD1(clock, () => db.batch<{ count: number }>([remove, count]));
+  return counted.results[0].count;
+}
+
+function tokensOf({ entity, peers }: Pick<Anomaly, "entity" | "peers">, { index }: TenantKeys): string[] {
+  const addresses = peers.map(({ address }) => address);
+  return [...index.tokensOf("source_ip", [entity]), ...index.tokensOf("destination_ip", addresses)];
+}
+
+type Resealed = Pick<AnomalyRow, "id" | "revision"> & Partial<SealedColumns> & { tokens?: string[] };
+
+/** @throws UnknownKeyVersion */
+function resealedOf(row: AnomalyRow, keys: TenantKeys, nowMs: number): Resealed {
+  const { tenant, id, revision } = row;
+  try {
+    const opened = openedOf(row, keys);
+    return {
+      id,
+      revision,
+      ...sealedColumns({ ...opened, tenant, id, revision }, keys, nowMs),
+      tokens: tokensOf(opened, keys),
+    };
+  } catch (error) {
+    if (error instanceof UnknownKeyVersion) throw error;
+    return { id, revision, key_version: keys.seals.evidence.version, sealed_at: row.sealed_at };
+  }
+}
 
 /** JSON arrays of rows, each small enough for a parameter. */
 function inStatements(rows: readonly string[]): string[] {
@@ -103,33 +203,84 @@ function inStatements(rows: readonly string[]): string[] {
   return groups.map((group) => `[${group.join(",")}]`);
 }
 
+type RowPage = { rows: AnomalyRow[]; next: AnomalyPage["next"] };
+
+/** The rows of a page. @throws SearchTooBroad, UnknownKeyVersion */
+async function find(db: D1Database, clock: Clock, tenant: Owner, query: AnomalyQuery): Promise<RowPage> {
+  const { entity, peer, limit } = query;
+  const isSearch = entity !== undefined || peer !== undefined;
+  const readMax = isSearch ? openedRowsMax : limit;
+  const page: RowPage = { rows: [], next: query.behind };
+  for (let read = 0; ;) {
+    const wanted = Math.min(readMax - read, isSearch ? searchRows : limit);
+    const rows = await select(db, clock, tenant, { ...query, behind: page.next }, wanted);
+    const hasMore = rows.length > wanted;
+    for (const row of rows.slice(0, wanted)) {
+      if (page.rows.length === limit) return page;
+      page.next = { storedRevision: row.stored_revision, id: row.id };
+      if (isAskedFor(row, tenant.keys, query)) page.rows.push(row);
+    }
+    if (!hasMore) return { ...page, next: undefined };
+    if (page.rows.length === limit) return page;
+    read += wanted;
+    if (read >= readMax) throw new SearchTooBroad(openedRowsMax);
+  }
+}
+
+/** An index only says what may be there: prefixes in between have no tokens, and old tokens stay. */
+function isAskedFor(row: AnomalyRow, keys: TenantKeys, { entity, peer }: AnomalyQuery): boolean {
+  if (entity && !liesIn(entity, entityOf(row, keys))) return false;
+  return !peer || peersOf(row, keys).some(({ address }) => liesIn(peer, address));
+}
+
 /** One row more than wanted, if there is one. */
 async function select(
   db: D1Database,
   clock: Clock,
-  tenant: string,
+  tenant: Owner,
   query: AnomalyQuery,
   wanted: number,
 ): Promise<AnomalyRow[]> {
+  const { sql, values, isByToken } = selectOf(tenant, query, wanted);
+  const statements = [db.prepare(sql).bind(...values)];
+  if (isByToken) statements.push(db.prepare(newestSql).bind(tenant.id));
+  const [found, newest] = await askD1(clock, () => db.batch(statements));
+  const [{ version = 0 } = {}] = (newest?.results ?? []) as { version?: number }[];
+  const { version: known } = tenant.keys.seals.evidence;
+  if (version > known) throw new UnknownKeyVersion(`rows of key ${version}, whose tokens are not known`);
+  return found.results as AnomalyRow[];
+}
+
+const newestSql = "SELECT max(key_version) AS version FROM anomalies WHERE tenant = ?";
+
+/** The statement of a page. Where tokens tell which rows may be meant, it begins with those. */
+export function selectOf(
+  { id, keys }: Owner,
+  query: AnomalyQuery,
+  wanted: number,
+): { sql: string; values: unknown[]; isByToken: boolean } {
+  const byToken = [
+    query.entity && keys.index.tokensFor("source_ip", query.entity),
+    query.peer && keys.index.tokensFor("destination_ip", query.peer),
+  ].filter((tokens) => tokens !== undefined);
+  const from = byToken.length > 0 ? `(${byToken.map(() => tokenSql).join(" INTERSECT ")}) AS found CROSS JOIN ` : "";
   const conditions = ["tenant = ?", "severity >= ?", "window_end >= ?", "window_end < ?"];
-  const values: unknown[] = [tenant, severities.indexOf(query.severityMin), query.sinceMs, query.untilMs];
+  const values: unknown[] = byToken.flatMap((tokens) => [id, JSON.stringify(tokens)]);
+  values.push(id, severities.indexOf(query.severityMin), query.sinceMs, query.untilMs);
+  if (byToken.length > 0) conditions.push("anomalies.id = found.id");
   if (query.threats.length > 0) {
     conditions.push("threat IN (SELECT value FROM json_each(?))");
     values.push(JSON.stringify(query.threats));
   }
   const isNewestFirst = query.order === "newest_first";
   if (query.behind) {
-    conditions.push(`(stored_revision, id) ${isNewestFirst ? "<" : ">"} (?, ?)`);
+    conditions.push(`(stored_revision, anomalies.id) ${isNewestFirst ? "<" : ">"} (?, ?)`);
     values.push(query.behind.storedRevision, query.behind.id);
   }
   const direction = isNewestFirst ? "DESC" : "ASC";
-  const sql = `SELECT * FROM anomalies WHERE ${conditions.join(" AND ")}
-    ORDER BY stored_revision ${direction}, id ${direction} LIMIT ?`;
-  const { results } = await askD1(clock, () =>
-    db
-      .prepare(sql)
-      .bind(...values, wanted + 1)
-      .all<AnomalyRow>(),
-  );
-  return results;
+  const sql = `SELECT anomalies.* FROM ${from}anomalies WHERE ${conditions.join(" AND ")}
+    ORDER BY stored_revision ${direction}, anomalies.id ${direction} LIMIT ?`;
+  return { sql, values: [...values, wanted + 1], isByToken: byToken.length > 0 };
 }
+
+const tokenSql = "SELECT DISTINCT id FROM anomaly_index WHERE tenant = ? AND token IN (SELECT value FROM json_each(?))";

@@ -1,6 +1,7 @@
 import type { D1Database } from "@cloudflare/workers-types";
 import type { Clock } from "../config.ts";
 import type { Choice } from "../core/detectors/configuration.ts";
+import type { Audit } from "../security/audit.ts";
 import type { ConfigurationStore, StoredConfiguration } from "./configurations.ts";
 import { askD1 } from "./d1.ts";
 
@@ -15,7 +16,13 @@ interface Row {
   created_by: string;
 }
 
-export function d1ConfigurationStore({ db, clock }: { db: D1Database; clock: Clock }): ConfigurationStore {
+export interface D1ConfigurationStoreParts {
+  db: D1Database;
+  clock: Clock;
+  audit: Pick<Audit, "withChange">;
+}
+
+export function d1ConfigurationStore({ db, clock, audit }: D1ConfigurationStoreParts): ConfigurationStore {
   return {
     async list(tenant, limit) {
       const statement = db.prepare(`${selectSql} ORDER BY version DESC LIMIT ?`).bind(tenant, limit);
@@ -23,17 +30,18 @@ export function d1ConfigurationStore({ db, clock }: { db: D1Database; clock: Clo
       return results.map(configurationOf);
     },
 
-    async add(tenant, version, choice, createdBy) {
+    async add(tenant, version, choice, { kid: createdBy, requestId }) {
       const next = version + 1;
       const [json, createdAtMs] = [JSON.stringify(choice), clock.nowMs()];
-      const statements = [
+      const detail = { version: next, preset: choice.preset };
+      const event = { action: "config.replace", actor: createdBy, outcome: "success", detail, requestId } as const;
+      const [, , found] = await audit.withChange(tenant, event, () => [
         db.prepare(addSql).bind(tenant, next, json, createdAtMs, createdBy),
         db.prepare("DELETE FROM configurations WHERE tenant = ? AND version <= ?").bind(tenant, next - versionsKept),
         db.prepare(`${selectSql} AND version = ?`).bind(tenant, next),
-      ];
-      const [, , found] = await askD1(clock, () => db.batch<Row>(statements));
+      ]);
       // Not what the insert says of itself: a first try whose answer got lost may have done it.
-      const [row] = found.results;
+      const [row] = found.results as Row[];
       const isOurs = row?.json === json && row.created_at === createdAtMs && row.created_by === createdBy;
       return isOurs ? configurationOf(row) : undefined;
     },

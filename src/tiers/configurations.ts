@@ -3,7 +3,7 @@ import type { Clock, Log } from "../config.ts";
 import { settingsIn, unconfigured, type Choice, type Configuration } from "../core/detectors/configuration.ts";
 import { detectors } from "../core/detectors/index.ts";
 import type { TenantSettings } from "../security/tenant.ts";
-import type { ConfigurationStore, StoredConfiguration } from "../storage/configurations.ts";
+import type { Author, ConfigurationStore, StoredConfiguration } from "../storage/configurations.ts";
 
 /** How long an isolate goes by what it read, in ms: with the time a batch takes, a change is in force within 10 s. */
 const freshMs = 5_000;
@@ -76,10 +76,10 @@ export class Configurations implements ConfigurationsInForce {
     tenant: TenantSettings,
     version: number,
     choice: Choice,
-    chosenBy: string,
+    author: Author,
   ): Promise<StoredConfiguration | undefined> {
     const nowMs = this.#parts.clock.nowMs();
-    const stored = await this.#parts.store.add(tenant.id, version, choice, chosenBy);
+    const stored = await this.#parts.store.add(tenant.id, version, choice, author);
     if (stored) this.#keep(tenant, namedConfiguration(tenant, stored), nowMs);
     return stored;
   }

@@ -8,6 +8,7 @@ import type { PackedFacts } from "../core/slots/network-facts.ts";
 import { Shard } from "../core/shard/shard.ts";
 import { severities, type Anomaly } from "../core/verdict.ts";
 import type { Owner, Tenant } from "../security/tenant.ts";
+import { liesIn } from "../security/prefix.ts";
 import { tenantKeys } from "../security/tenant-keys.ts";
 import type { AnomalyPage, AnomalyQuery, AnomalyStore, Position, StoredAnomaly } from "../storage/anomalies.ts";
 import { Acknowledgements } from "./acknowledgements.ts";
@@ -205,12 +206,13 @@ class MemoryAnomalies implements AnomalyStore {
   }
 }
 
-function isWanted({ threat, severity, entity, window }: StoredAnomaly, query: AnomalyQuery): boolean {
-  const { threats, severityMin, matchesEntity, sinceMs, untilMs } = query;
+function isWanted({ threat, severity, entity, peers, window }: StoredAnomaly, query: AnomalyQuery): boolean {
+  const { threats, severityMin, sinceMs, untilMs } = query;
   if (threats.length > 0 && !threats.includes(threat)) return false;
   if (severities.indexOf(severity) < severities.indexOf(severityMin)) return false;
   if (window.endMs < sinceMs || window.endMs >= untilMs) return false;
-  return matchesEntity?.(entity) ?? true;
+  if (query.entity && !liesIn(query.entity, entity)) return false;
+  return !query.peer || peers.some(({ address }) => liesIn(query.peer!, address));
 }
 
 function compare(a: Position, b: Position): number {

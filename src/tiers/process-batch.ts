@@ -8,6 +8,7 @@ import { batchKey } from "../ingest/batch-key.ts";
 import type { BodyFailure, DecodedBody } from "../ingest/body.ts";
 import type { Tenant } from "../security/tenant.ts";
 import { learnBatch, type Conflict, type NamedBatch } from "./learn-batch.ts";
+import type { QuotaExceeded, Quotas } from "./quotas.ts";
 import type { ShardFailure } from "./shard-call.ts";
 import { storeVerdicts, type ChangedAnomaly, type ProcessParts } from "./store-verdicts.ts";
 
@@ -53,17 +54,26 @@ type UnknownFormat = { reason: "unknown_format"; format: string; known: readonly
 export type BatchFailure =
   | BodyFailure
   | UnknownFormat
+  | QuotaExceeded
   | ShardFailure
   | { reason: "idempotency_conflict"; idempotency_key: string };
 
 /** The way of a batch: parse, orient; fold, remember, detect and correlate in its shards; then store. */
-export async function processBatch(parts: ProcessParts, incoming: IncomingBatch): Promise<BatchAnswer | BatchFailure> {
+export async function processBatch(
+  parts: ProcessParts & { quotas: Quotas },
+  incoming: IncomingBatch,
+): Promise<BatchAnswer | BatchFailure> {
   const { tenant, kid, body, idempotencyKey, receivedAtMs } = incoming;
   // Asked for while the body arrives.
   const configuration = parts.configurations.inForce(tenant);
   const read = await readRecords(incoming);
   if ("reason" in read) return read;
   const { batch: flows, counts, rejects } = read;
+  const exceeded = parts.quotas.take(tenant, counts.received, parts.clock.nowMs());
+  if (exceeded) {
+    spareBatches.giveBack(flows);
+    return exceeded;
+  }
   orient(flows);
   const named = {
     tenant,
@@ -115,6 +125,7 @@ type Read = { batch: FlowBatch; counts: Counts; rejects: readonly Reject[] };
 
 /** The body as columns. Nothing has been applied yet, whatever is wrong with it. */
 async function readRecords({
+  tenant,
   format,
   fields,
   samplingRate,
@@ -124,7 +135,8 @@ async function readRecords({
   const batch = spareBatches.take();
   const options = fields ? { fields } : {};
   const latestEndMs = receivedAtMs + futureMsMax;
-  const reader = new RecordReader({ format, options, batch, recordsMax, latestEndMs, samplingRate });
+  const ownMax = Math.min(recordsMax, tenant.limits.recordsPerBatch ?? recordsMax);
+  const reader = new RecordReader({ format, options, batch, recordsMax: ownMax, latestEndMs, samplingRate });
   for await (const chunk of body) {
     reader.push(chunk);
     if (reader.failure) break;

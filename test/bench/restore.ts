@@ -72,7 +72,7 @@ function crowd(random: Random, atMs: number): FlowBatch {
 
 /** Blobs as they lie in an object: sealed. */
 class SealedStorage extends MemoryStorage {
-  readonly #seal = aesSeal(new Uint8Array(32));
+  readonly #seal = aesSeal([{ version: 1, key: new Uint8Array(32) }]);
 
   override write(kind: BlobKind, place: number, bytes: Uint8Array<ArrayBuffer>): void {
     super.write(kind, place, this.#seal.seal(bytes, kind));

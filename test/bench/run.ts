@@ -34,6 +34,9 @@ export interface BenchResult extends BenchOptions {
   us_per_flow: { [part in Part]: Spread };
   /** CPU of log, seal and keys in percent of that end to end: what a round gives. */
   durability_percent: Spread;
+  /** CPU of the security chain, and of sealing alone, likewise. */
+  chain_percent: Spread;
+  seal_percent: Spread;
   /** One shard touched by each batch, and eight. */
   costs: Cost[];
   /** End to end, on the clock, two requests at a time. */
@@ -56,7 +59,7 @@ export interface BenchResult extends BenchOptions {
   };
 }
 
-type Part = "end_to_end" | "gunzip" | "gunzip_parse" | "script" | "detectors" | "log_seal_keys";
+type Part = "end_to_end" | "gunzip" | "gunzip_parse" | "script" | "detectors" | "log_seal_keys" | "seal" | "chain";
 
 const flowsPerBody = 5000;
 const flowsPerSmallBody = 1000;
@@ -93,6 +96,8 @@ export async function runBench(options: BenchOptions, say: (text: string) => voi
 
 /** Of each body in the parts alone: a clock that ticks every 10 ms needs some work to see. */
 const repeats = 4;
+/** The chain takes some dozen µs. */
+const repeatsOf = (part: Part) => (part === "chain" ? 100 * repeats : repeats);
 /** Not counted: a server runs for days, its compiler is done after seconds and its state is there. */
 const warmRounds = 3;
 
@@ -134,7 +139,15 @@ interface Servers {
 
 type Figures = Pick<
   BenchResult,
-  "basis" | "us_per_flow" | "durability_percent" | "costs" | "wall_flows_per_s" | "core_flows_per_s" | "ratio_percent"
+  | "basis"
+  | "us_per_flow"
+  | "durability_percent"
+  | "chain_percent"
+  | "seal_percent"
+  | "costs"
+  | "wall_flows_per_s"
+  | "core_flows_per_s"
+  | "ratio_percent"
 >;
 
 /** Rounds in which every batch goes to eight shards: rows are counted, so chance has no say. */
@@ -151,6 +164,8 @@ async function interleave(options: BenchOptions, servers: Servers, say: (text: s
     script: [],
     detectors: [],
     log_seal_keys: [],
+    seal: [],
+    chain: [],
   };
   const wall: number[] = [];
   const paths = {
@@ -159,8 +174,10 @@ async function interleave(options: BenchOptions, servers: Servers, say: (text: s
     script: "/script",
     detectors: "/detect",
     log_seal_keys: "/log",
+    seal: "/seal",
+    chain: "/chain",
   } as const;
-  const parts = ["gunzip", "gunzip_parse", "script", "detectors", "log_seal_keys"] as const;
+  const parts = ["gunzip", "gunzip_parse", "script", "detectors", "log_seal_keys", "seal", "chain"] as const;
   const poster = new Poster(weir.url, weir.keys["throughput"], 2);
   let billBefore = await billOf(poster);
   for (let round = 0; round < warmRounds + options.rounds; round++) {
@@ -174,8 +191,8 @@ async function interleave(options: BenchOptions, servers: Servers, say: (text: s
       wall.push((flows * 1000) / one.wallMs);
     }
     for (const part of parts) {
-      const { us } = await cpuOf(alonePid, () => alone.call("POST", `${paths[part]}?repeats=${repeats}`));
-      if (isCounted) costs[part].push(us / (flows * repeats));
+      const { us } = await cpuOf(alonePid, () => alone.call("POST", `${paths[part]}?repeats=${repeatsOf(part)}`));
+      if (isCounted) costs[part].push(us / (flows * repeatsOf(part)));
     }
   }
   const batches = options.rounds * options.bodies;
@@ -186,6 +203,7 @@ async function interleave(options: BenchOptions, servers: Servers, say: (text: s
   say("  eight shards");
   const eight = await spreadCost(options, servers);
   const ratios = costs.end_to_end.map((cost, i) => (100 * costs.gunzip_parse[i]) / cost);
+  const percent = (part: Part) => spread(costs.end_to_end.map((cost, i) => (100 * costs[part][i]) / cost));
   return {
     basis: cpuMs(weirPid) === undefined || cpuMs(alonePid) === undefined ? "wall" : "cpu",
     us_per_flow: {
@@ -195,8 +213,12 @@ async function interleave(options: BenchOptions, servers: Servers, say: (text: s
       script: spread(costs.script),
       detectors: spread(costs.detectors),
       log_seal_keys: spread(costs.log_seal_keys),
+      seal: spread(costs.seal),
+      chain: spread(costs.chain),
     },
-    durability_percent: spread(costs.end_to_end.map((cost, i) => (100 * costs.log_seal_keys[i]) / cost)),
+    durability_percent: percent("log_seal_keys"),
+    chain_percent: percent("chain"),
+    seal_percent: percent("seal"),
     costs: [one, eight],
     wall_flows_per_s: spread(wall),
     core_flows_per_s: 1e6 / spread(costs.end_to_end).median,

@@ -1,14 +1,39 @@
 import { env } from "cloudflare:test";
 import { beforeEach, describe, expect, it } from "vitest";
 import * as v from "valibot";
-import { anomaly as anomalySchema, anomalyList } from "../../src/api/schemas.ts";
+import { anomaly as anomalySchema, anomalyList, sealedAnomaly, sealedAnomalyList } from "../../src/api/schemas.ts";
 import type { Severity, Threat } from "../../src/core/verdict.ts";
+import { parsePrefix } from "../../src/security/prefix.ts";
+import type { View } from "../../src/security/permissions.ts";
 import type { Owner } from "../../src/security/tenant.ts";
-import { acme, anomaly, auth, clock, hourMs, lab, store, testApp } from "./harness.ts";
+import type { AnomalyQuery } from "../../src/storage/anomalies.ts";
+import { selectOf } from "../../src/storage/d1-anomaly-store.ts";
+import {
+  acme,
+  anomaly,
+  auth,
+  clock,
+  config,
+  dataKeyringOf,
+  dataKeysOf,
+  directoryWith,
+  hourMs,
+  lab,
+  store,
+  testApp,
+} from "./harness.ts";
 
 const { get } = testApp();
 
-async function list(search = "", kid: "viewer" | "other" = "viewer") {
+const byAdmin = { principal: config.apiKeys.get("admin")!, requestId: "r1" };
+
+/** A viewer's key with another view. */
+function bearerOf({ view }: { view: View }) {
+  const directory = directoryWith([{ ...config.apiKeys.get("viewer")!, kid: view, view }]);
+  return { directory, headers: { Authorization: `Bearer ${view}.secret` } };
+}
+
+async function list(search = "", kid: "viewer" | "auditor" | "other" = "viewer") {
   const response = await get(`/v1/anomalies${search}`, auth(kid));
   expect(response.status, await response.clone().text()).toBe(200);
   return v.parse(anomalyList, await response.json());
@@ -19,7 +44,7 @@ async function idsOf(search: string) {
 }
 
 beforeEach(async () => {
-  await env.DB.exec("DELETE FROM anomalies");
+  await env.DB.batch(["anomalies", "anomaly_index"].map((table) => env.DB.prepare(`DELETE FROM ${table}`)));
 });
 
 describe("GET /v1/anomalies", () => {
@@ -88,6 +113,35 @@ describe("GET /v1/anomalies", () => {
     expect(await idsOf("?entity=2001:db8::/32")).toEqual([3]);
     expect(await idsOf("?entity=2001:0db8:0::5")).toEqual([3]);
     expect(await idsOf("?entity=192.0.2.1")).toEqual([]);
+    expect(await idsOf("?entity=10.0.0.0/24")).toEqual([4, 1]);
+    expect(await idsOf("?entity=10.0.0.0/28")).toEqual([1]);
+    expect(await idsOf("?entity=10.0.0.0/7")).toEqual([4, 2, 1]);
+    expect(await idsOf("?entity=::/0")).toEqual([4, 3, 2, 1]);
+  });
+
+  it("finds a peer, whatever its place among them, and both at once", async () => {
+    const peer = (address: string) => ({ address, port: 0, protocol: "tcp" });
+    const peers = [peer("192.0.2.1"), peer("2001:db8::9")];
+    await store.upsert(acme, [
+      anomaly(1, { entity: "10.0.0.5", peers }),
+      anomaly(2, { entity: "10.0.0.6", peers: [peer("192.0.2.9")] }),
+      anomaly(3, { entity: "192.0.2.1", peers: [] }),
+    ]);
+    expect(await idsOf("?peer=192.0.2.1")).toEqual([1]);
+    expect(await idsOf("?peer=2001:db8::/32")).toEqual([1]);
+    expect(await idsOf("?peer=192.0.2.0/24")).toEqual([2, 1]);
+    expect(await idsOf("?peer=192.0.2.0/28&entity=10.0.0.6")).toEqual([2]);
+    expect(await idsOf("?peer=192.0.2.1&entity=10.0.0.6")).toEqual([]);
+  });
+
+  it("finds a peer no more that a later revision does not have", async () => {
+    await store.upsert(acme, [anomaly(1, { peers: [{ address: "192.0.2.1", port: 0, protocol: "tcp" }] })]);
+    await store.upsert(acme, [anomaly(1, { revision: 2, peers: [] })]);
+    await store.upsert(acme, [anomaly(1, { revision: 1, entity: "192.0.2.7" })]);
+    expect(await idsOf("?peer=192.0.2.1")).toEqual([]);
+    expect(await idsOf("?entity=192.0.2.7")).toEqual([]);
+    const { results } = await env.DB.prepare("SELECT * FROM anomaly_index").all();
+    expect(results).toHaveLength(8);
   });
 
   it("pages newest first without gap or repeat", async () => {
@@ -106,25 +160,54 @@ describe("GET /v1/anomalies", () => {
     expect(seen.map((id) => Number.parseInt(id, 16))).toEqual([7, 6, 5, 4, 3, 2, 1]);
   });
 
-  it("searches an entity beyond one read, and goes on where it stopped", async () => {
-    const entityOf = (n: number) => (n % 200 === 0 ? "192.0.2.7" : "10.0.0.1");
+  it("searches a network between two indexed ones beyond one read, and goes on where it stopped", async () => {
+    const entityOf = (n: number) => (n % 200 === 0 ? "10.0.16.7" : "10.0.0.1");
     await store.upsert(
       acme,
       Array.from({ length: 1100 }, (_, i) => anomaly(i + 1, { entity: entityOf(i + 1) })),
     );
-    expect(await idsOf("?entity=192.0.2.7")).toEqual([1000, 800, 600, 400, 200]);
-    const first = await list("?entity=192.0.2.7&limit=2");
+    expect(await idsOf("?entity=10.0.16.0/20")).toEqual([1000, 800, 600, 400, 200]);
+    const first = await list("?entity=10.0.16.0/20&limit=2");
     expect(first.anomalies).toHaveLength(2);
-    expect(await idsOf(`?entity=192.0.2.7&limit=2&cursor=${first.next}`)).toEqual([600, 400]);
+    expect(await idsOf(`?entity=10.0.16.0/20&limit=2&cursor=${first.next}`)).toEqual([600, 400]);
   });
 
-  it("gives up a search after 10,000 rows, and says where to go on", async () => {
-    const many = Array.from({ length: 10_001 }, (_, i) => anomaly(i + 1, i === 0 ? { entity: "192.0.2.7" } : {}));
+  it("opens 10,000 rows for a search, and refuses one that needs more", async () => {
+    const endMs = hourMs - 1000;
+    const old = { entity: "10.0.16.7", window: { startMs: endMs - 1, endMs } };
+    const many = Array.from({ length: 10_000 }, (_, i) => anomaly(i + 1, i === 0 ? old : {}));
     await store.upsert(acme, many);
-    const first = await list("?entity=192.0.2.7");
-    expect(first.anomalies).toEqual([]);
-    expect(first.next).not.toBeNull();
-    expect(await idsOf(`?entity=192.0.2.7&cursor=${first.next}`)).toEqual([1]);
+    expect(await idsOf("?entity=10.0.16.0/20")).toEqual([1]);
+    await store.upsert(acme, [anomaly(10_001)]);
+    const refused = await get("/v1/anomalies?entity=10.0.16.0/20");
+    expect(refused.status).toBe(422);
+    const { type, detail } = (await refused.json()) as { type: string; detail: string };
+    expect(type).toBe("/problems/search-too-broad");
+    expect(detail).toContain("10000 verdicts");
+    expect(detail).not.toContain("10.0.");
+    expect(await idsOf(`?entity=10.0.16.0/20&until=${hourMs}`)).toEqual([1]);
+    expect(await idsOf("?entity=10.0.16.7")).toEqual([1]);
+    // One that finds enough is none.
+    expect(await idsOf("?entity=10.0.0.0/20&limit=3")).toEqual([10_001, 10_000, 9_999]);
+  });
+
+  it.each<[string, Partial<AnomalyQuery>]>([
+    ["an entity", { entity: parsePrefix("10.1.0.0/20")! }],
+    ["a peer", { peer: parsePrefix("10.1.2.3")! }],
+    ["both", { entity: parsePrefix("10.1.0.0/20")!, peer: parsePrefix("2001:db8::/32")! }],
+  ])("searches %s by the index, and goes to each row by its key", async (_, searched) => {
+    const all = { threats: [], severityMin: "info", sinceMs: 0, untilMs: 1e15, limit: 100 } as const;
+    for (const order of ["newest_first", "oldest_first"] as const) {
+      const behind = { storedRevision: 7, id: "0" };
+      const { sql, values } = selectOf(acme, { ...all, order, behind, ...searched }, 500);
+      const { results } = await env.DB.prepare(`EXPLAIN QUERY PLAN ${sql}`)
+        .bind(...values)
+        .all<{ detail: string }>();
+      const plan = results.map(({ detail }) => detail).join("\n");
+      expect(plan).toMatch(/SEARCH anomaly_index USING PRIMARY KEY \(tenant=\? AND token=\?\)/);
+      expect(plan).toMatch(/SEARCH anomalies USING PRIMARY KEY \(tenant=\? AND id=\?\)/);
+      expect(plan).not.toMatch(/SCAN anomal/);
+    }
   });
 
   it("lets a follower see every change once, oldest first", async () => {
@@ -151,6 +234,10 @@ describe("GET /v1/anomalies", () => {
     ["severity=severe", "severity"],
     ["entity=10.0.0.0/33", "entity"],
     ["entity=host", "entity"],
+    ["entity=10.0.0.5&entity=10.0.0.6", "entity"],
+    ["entity=10.0.0.5'%20OR%20'1'='1", "entity"],
+    ["peer=10.0.0.0/33", "peer"],
+    ["as=clear", "as"],
     ["since=yesterday", "since"],
     ["since=2026-13-01T00:00:00Z", "since"],
     ["until=-1", "until"],
@@ -229,20 +316,115 @@ describe("AnomalyStore", () => {
     const evidence = { sources: ["198.51.100.77"], ports: 3 };
     await store.upsert(acme, [anomaly(1, { entity, peers, evidence, summary: `${entity} talks` })]);
     const { results } = await env.DB.prepare("SELECT * FROM anomalies").all();
-    expect(results).toHaveLength(1);
-    const text = JSON.stringify(results) + Buffer.from(String(results[0].sealed), "base64").toString("latin1");
+    const { results: tokens } = await env.DB.prepare("SELECT * FROM anomaly_index").all();
+    expect([results.length, tokens.length]).toEqual([1, 8]);
+    const sealed = ["sealed_entity", "sealed_peers", "sealed_evidence"].map((column) => String(results[0][column]));
+    const bytes = sealed.map((text) => Buffer.from(text, "base64").toString("latin1"));
+    const text = JSON.stringify([results, tokens, bytes]);
     for (const secret of [entity, "2001:db8::77", "198.51.100.77", "talks", "T1046"])
       expect(text).not.toContain(secret);
     expect(await store.get(acme, anomaly(1).id)).toMatchObject({ entity, peers, evidence });
   });
 
-  it("refuses a sealed part that was moved to another row", async () => {
+  it("hides how long an entity is", async () => {
+    await store.upsert(acme, [anomaly(1, { entity: "10.0.0.5" }), anomaly(2, { entity: "2001:db8:1:2:3:4:5:6" })]);
+    const { results } = await env.DB.prepare("SELECT DISTINCT length(sealed_entity) FROM anomalies").all();
+    expect(results).toHaveLength(1);
+  });
+
+  it.each(["sealed_entity", "sealed_peers", "sealed_evidence"])("refuses a %s from another row", async (column) => {
     await store.upsert(acme, [anomaly(1), anomaly(2)]);
     const ids = [anomaly(1).id, anomaly(2).id];
-    await env.DB.prepare("UPDATE anomalies SET sealed = (SELECT sealed FROM anomalies WHERE id = ?) WHERE id = ?")
+    await env.DB.prepare(`UPDATE anomalies SET ${column} = (SELECT ${column} FROM anomalies WHERE id = ?) WHERE id = ?`)
       .bind(...ids)
       .run();
     await expect(store.get(acme, ids[1])).rejects.toThrow();
     expect(await store.get(acme, ids[0])).toBeDefined();
+  });
+});
+
+describe("how addresses are shown", () => {
+  const one = anomaly(1, {
+    entity: "10.0.0.5",
+    peers: [{ address: "2001:db8:1:2::5", port: 443, protocol: "tcp" }],
+    summary: "10.0.0.5 talks to 2001:db8:1:2::5",
+    evidence: { sources: ["10.0.0.5"], flows: 3 },
+  });
+  beforeEach(() => store.upsert(acme, [one, anomaly(2, { entity: "10.9.0.5" })]));
+  const sealedOnly = bearerOf({ view: "sealed" });
+
+  it("is as prefixes, to whom the view is masked", async () => {
+    const shown = await get(`/v1/anomalies/${one.id}`, auth("auditor"));
+    const text = await shown.text();
+    expect(v.parse(anomalySchema, JSON.parse(text))).toMatchObject({
+      entity: "10.0.0.0/24",
+      peers: [{ address: "2001:db8:1::/48", port: 443, protocol: "tcp" }],
+      summary: "10.0.0.0/24 talks to 2001:db8:1::/48",
+      evidence: { sources: ["10.0.0.0/24"], flows: 3 },
+    });
+    expect(text).not.toMatch(/10\.0\.0\.5|1:2::5/);
+    const { anomalies } = await list("?entity=10.0.0.0/24", "auditor");
+    expect(anomalies.map(({ entity }) => entity)).toEqual(["10.0.0.0/24"]);
+  });
+
+  it.each(["entity=10.0.0.5", "entity=10.0.0.0/25", "peer=2001:db8:1::/49"])(
+    "does not let whom it is masked to probe for ?%s",
+    async (search) => {
+      const refused = await get(`/v1/anomalies?${search}`, auth("auditor"));
+      expect(refused.status).toBe(400);
+      expect(await refused.json()).toMatchObject({ errors: [{ parameter: search.split("=")[0] }] });
+    },
+  );
+
+  it("is as ciphertext with all that opens it but the key, for ?as=sealed and to whom the view is sealed", async () => {
+    const { get: getSealed } = testApp({ directory: sealedOnly.directory });
+    const answers = [
+      await get("/v1/anomalies?as=sealed&entity=10.0.0.5"),
+      await getSealed("/v1/anomalies?limit=1&after=0", sealedOnly.headers),
+    ];
+    for (const answer of answers) {
+      const { anomalies } = v.parse(sealedAnomalyList, await answer.json());
+      const [{ encryption_metadata, entity, peers, evidence }] = anomalies;
+      expect(encryption_metadata).toEqual({
+        encrypted_fields: ["source_ip", "destination_ip", "evidence"],
+        encryption_timestamp: new Date(clock.now).toISOString(),
+        key_id: "acme/1",
+      });
+      const opened = (["source_ip", "destination_ip", "evidence"] as const).map((family, i) => {
+        const { ciphertext, nonce, tag } = [entity, peers, evidence][i];
+        const parts = [nonce, tag, ciphertext].map((part) => Buffer.from(part, "base64"));
+        const sealed = Buffer.concat([Buffer.from("0200000001", "hex"), ...parts]);
+        const context = `acme|anomalies|${one.id}/1|${family}`;
+        return Buffer.from(acme.keys.seals[family].open(sealed, context)).toString();
+      });
+      expect(opened[0].trimEnd()).toBe(one.entity);
+      expect(JSON.parse(opened[1])).toEqual(one.peers);
+      expect(JSON.parse(opened[2])).toMatchObject({ summary: one.summary, evidence: one.evidence });
+    }
+    const single = await get(`/v1/anomalies/${one.id}?as=sealed`, auth("auditor"));
+    expect(v.parse(sealedAnomaly, await single.json()).id).toBe(one.id);
+    const also = await getSealed(`/v1/anomalies/${one.id}`, sealedOnly.headers);
+    expect(v.parse(sealedAnomaly, await also.json()).id).toBe(one.id);
+    expect((await getSealed("/v1/anomalies?entity=10.0.0.0/8", sealedOnly.headers)).status).toBe(400);
+  });
+
+  it("is asked of the newest keys once, where a row has newer ones than are at hand", async () => {
+    const older = await dataKeyringOf().of(acme);
+    await dataKeysOf().rotate(byAdmin, acme);
+    const newer = { ...acme, keys: await dataKeyringOf().of(acme) };
+    await store.upsert(newer, [anomaly(3, { entity: "10.0.0.5" })]);
+    let reloads = 0;
+    const reload = async () => {
+      reloads++;
+      return newer.keys;
+    };
+    const behind = testApp({ keyring: { of: async () => older, reload } });
+    await env.DB.exec("DELETE FROM anomalies WHERE id < '00000000000000000000000000000003'");
+    for (const path of [`/v1/anomalies/${anomaly(3).id}`, "/v1/anomalies", "/v1/anomalies?entity=10.0.0.5"]) {
+      const answer = await behind.get(path);
+      expect(answer.status, path).toBe(200);
+      expect(await answer.text()).toContain("10.0.0.5");
+    }
+    expect(reloads).toBe(3);
   });
 });

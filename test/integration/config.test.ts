@@ -5,18 +5,20 @@ import * as v from "valibot";
 import { configuration, configurationVersions } from "../../src/api/schemas.ts";
 import { StorageError } from "../../src/storage/d1.ts";
 import { d1ConfigurationStore } from "../../src/storage/d1-configuration-store.ts";
-import { auth, clock, configurationsOf, testApp, vpcLines } from "./harness.ts";
+import { auditOf, auth, clock, configurationsOf, testApp, vpcLines } from "./harness.ts";
 
 type App = ReturnType<typeof testApp>["app"];
 
 const ask = (app: App, path = "/v1/config", headers = auth("viewer")) => app.request(path, { headers });
+
+const json = { "Content-Type": "application/json" };
 
 function put(app: App, body: unknown, ifMatch?: string, headers = auth("admin")): Promise<Response> {
   return Promise.resolve(
     app.request("/v1/config", {
       method: "PUT",
       body: typeof body === "string" ? body : JSON.stringify(body),
-      headers: { ...headers, ...(ifMatch !== undefined && { "If-Match": ifMatch }) },
+      headers: { ...headers, ...json, ...(ifMatch !== undefined && { "If-Match": ifMatch }) },
     }),
   );
 }
@@ -96,7 +98,9 @@ describe("/v1/config", () => {
       return results as never;
     };
     const db = { prepare: (sql: string) => env.DB.prepare(sql), batch } as typeof env.DB;
-    const { app } = testApp({ configurations: configurationsOf(d1ConfigurationStore({ db, clock })) });
+    const { app } = testApp({
+      configurations: configurationsOf(d1ConfigurationStore({ db, clock, audit: auditOf({ db }) })),
+    });
     expect(await inForce(await put(app, louder, '"0"'))).toMatchObject({ version: 1 });
     expect(failures).toBe(-1);
   });
@@ -201,7 +205,7 @@ describe("a Worker that runs", () => {
     const replaced = await send("/v1/config", {
       method: "PUT",
       body: JSON.stringify(chosen),
-      headers: { "If-Match": '"0"' },
+      headers: { ...json, "If-Match": '"0"' },
     });
     expect(replaced.status).toBe(200);
     expect((await ingest(scan("10.0.0.67", 1, 100))).anomalies).toHaveLength(0);

@@ -8,20 +8,37 @@ import type { PackedFacts } from "../../src/core/slots/network-facts.ts";
 import type { Anomaly, Verdict } from "../../src/core/verdict.ts";
 import { MemoryStorage } from "../../src/core/shard/memory-storage.ts";
 import { Shard } from "../../src/core/shard/shard.ts";
+import type { ApiKey } from "../../src/security/api-key.ts";
+import type { AuditEvent } from "../../src/security/audit.ts";
+import { directoryOf, type Directory, type DirectoryReader } from "../../src/security/directory.ts";
 import type { Tenant } from "../../src/security/tenant.ts";
-import { keyring } from "../../src/security/tenant-keys.ts";
+import { localKeyProvider } from "../../src/security/key-provider.ts";
+import { DataKeyring, derivedKeyring, type DataKeyringParts } from "../../src/security/keyring.ts";
 import { d1AnomalyStore } from "../../src/storage/d1-anomaly-store.ts";
+import type { AuditLog } from "../../src/storage/audits.ts";
+import { D1Audit, type D1AuditParts } from "../../src/storage/d1-audit.ts";
 import type { ConfigurationStore } from "../../src/storage/configurations.ts";
 import { d1ConfigurationStore } from "../../src/storage/d1-configuration-store.ts";
+import { d1DataKeyStore } from "../../src/storage/d1-data-keys.ts";
+import { d1NonceStore } from "../../src/storage/d1-nonces.ts";
+import { D1Directory } from "../../src/storage/d1-directory.ts";
+import { deleteRows } from "../../src/storage/d1-rows.ts";
+import { databasesOf } from "../../src/storage/databases.ts";
+import { DirectorySeal } from "../../src/security/directory-seal.ts";
 import { Acknowledgements } from "../../src/tiers/acknowledgements.ts";
+import { ApiKeys } from "../../src/tiers/api-keys.ts";
 import { Configurations } from "../../src/tiers/configurations.ts";
+import { DataKeys, type DataKeysParts } from "../../src/tiers/data-keys.ts";
 import { FactsExchange } from "../../src/tiers/facts-exchange.ts";
+import { Quotas } from "../../src/tiers/quotas.ts";
+import { shardName } from "../../src/tiers/shard-call.ts";
+import { Tenants, type TenantsParts } from "../../src/tiers/tenants.ts";
 
 /** 2026-11-22T17:00:00Z */
 export const hourMs = Date.UTC(2026, 10, 22, 17);
 
 export const config = readConfig(env);
-const keysOf = keyring(config.masterKey);
+const keyring = derivedKeyring(config.masterKey);
 export const clock: Clock & { now: number } = {
   now: hourMs,
   nowMs: () => clock.now,
@@ -29,16 +46,23 @@ export const clock: Clock & { now: number } = {
   chance: () => 0,
 };
 /** As a request finds them. */
-export const acme: Tenant = { ...config.tenants.get("acme")!, keys: await keysOf("acme") };
-export const lab: Tenant = { ...config.tenants.get("lab")!, keys: await keysOf("lab") };
+export const acme = await tenantNamed("acme");
+export const lab = await tenantNamed("lab");
+async function tenantNamed(id: string): Promise<Tenant> {
+  const settings = config.tenants.get(id)!;
+  return { ...settings, keys: await keyring.of(settings) };
+}
+
 export const store = d1AnomalyStore({ db: env.DB, clock });
 
-export function auth(kid: "admin" | "shipper" | "viewer" | "other"): Record<string, string> {
+type Kid = "admin" | "shipper" | "viewer" | "analyst" | "auditor" | "other" | "operator";
+
+export function auth(kid: Kid): Record<string, string> {
   return { Authorization: `Bearer ${kid}.secret` };
 }
 
 /** Remembers batches as a shard does, and says what the test wants it to say. */
-class FakeShard implements EntityShardRpc {
+export class FakeShard implements EntityShardRpc {
   calls: ApplyRequest[] = [];
   late = 0;
   isFull = false;
@@ -80,9 +104,94 @@ class FakeShard implements EntityShardRpc {
   }
 }
 
+/** Remembers what it is told, each count as one. */
+class FakeAudit implements AuditLog {
+  readonly events: (AuditEvent & { tenant: string })[] = [];
+
+  async record(tenant: string, event: AuditEvent): Promise<void> {
+    this.events.push({ tenant, ...event });
+  }
+
+  count(tenant: string, event: AuditEvent): void {
+    this.events.push({ tenant, ...event });
+  }
+
+  async withChange(tenant: string, event: AuditEvent, statements: () => D1PreparedStatement[]) {
+    const results = await env.DB.batch(statements());
+    if (results[0].meta.changes > 0) this.events.push({ tenant, ...event });
+    return results;
+  }
+
+  list: AuditLog["list"] = (tenant, query) => auditOf().list(tenant, query);
+  verify: AuditLog["verify"] = (tenant, after, limit) => auditOf().verify(tenant, after, limit);
+}
+
+const nothingInD1: DirectoryReader = { tenant: async () => undefined, key: async () => undefined };
+
+/** Of an isolate that has just started, and that nobody waits for. */
+export function auditOf(more: Partial<D1AuditParts> = {}): D1Audit {
+  const wait: Clock["wait"] = (ms) => (ms > 1_000 ? new Promise(() => {}) : clock.wait(ms));
+  const headOf = (tenant: string) => env.AUDIT_HEAD.get(env.AUDIT_HEAD.idFromName(tenant));
+  const parts = { db: env.DB, headOf, clock: { ...clock, wait }, log: () => {}, waitUntil: () => {} };
+  return new D1Audit({ ...parts, ...more });
+}
+
+const configurationStore = d1ConfigurationStore({ db: env.DB, clock, audit: auditOf() });
+
+/** The environment, and these keys beside it. */
+export function directoryWith(keys: readonly ApiKey[], tenants = config.tenants): Directory {
+  const key = async (kid: string) => keys.find((one) => one.kid === kid);
+  const reader = { ...nothingInD1, key };
+  const environment = { apiKeys: config.apiKeys, tenants };
+  return directoryOf({ environment, reader, clock, log: () => {}, waitUntil: () => {} });
+}
+
 /** Of an isolate that has just started. */
-export function configurationsOf(of: ConfigurationStore = d1ConfigurationStore({ db: env.DB, clock })): Configurations {
+export function configurationsOf(of: ConfigurationStore = configurationStore): Configurations {
   return new Configurations({ clock, log: () => {}, store: of, waitUntil: () => {} });
+}
+
+/** Tenants and keys in the real D1, as an isolate that has just started finds them. */
+export function administrationOf(more: Partial<TenantsParts> = {}): Pick<ApiDeps, "directory" | "apiKeys" | "tenants"> {
+  const seal = new DirectorySeal(config.masterKeys);
+  const reader = new D1Directory({ db: env.DB, clock, seal, allowanceMs: config.allowanceMs });
+  const directory = directoryOf({ environment: config, reader, clock, log: () => {}, waitUntil: () => {} });
+  const parts = { directory, store: reader, audit: more.audit ?? auditOf(), clock, log: () => {} };
+  return {
+    directory,
+    apiKeys: new ApiKeys({ ...parts, environment: config.apiKeys }),
+    tenants: new Tenants({
+      ...parts,
+      environment: config.tenants,
+      hasJurisdiction: () => false,
+      destroyKeys: async () => {},
+      destroyShard: async () => {},
+      deleteRows: (tenant) => deleteRows({ databases: databasesOf(env), clock }, tenant),
+      ...more,
+    }),
+  };
+}
+
+const provider = localKeyProvider(config.masterKeys);
+const dataKeyStore = d1DataKeyStore({ db: env.DB, clock, audit: auditOf() });
+
+/** Of an isolate that has just started: the keys in D1, which the real objects go by. */
+export function dataKeyringOf(more: Partial<DataKeyringParts> = {}): DataKeyring {
+  return new DataKeyring({ clock, log: () => {}, provider, store: dataKeyStore, ...more });
+}
+
+export function dataKeysOf(more: Partial<DataKeysParts> = {}): DataKeys {
+  return new DataKeys({
+    clock,
+    log: () => {},
+    keyring: dataKeyringOf(),
+    provider,
+    store: dataKeyStore,
+    directory: { reseal: async () => 0 },
+    anomalies: store,
+    shardOf: (shard) => env.ENTITY_SHARD.get(env.ENTITY_SHARD.idFromName(shardName(shard))),
+    ...more,
+  });
 }
 
 /** An app over the real D1 and a fake shard. */
@@ -90,23 +199,30 @@ export function testApp(more: Partial<ApiDeps> = {}) {
   const shard = new FakeShard();
   const events: Parameters<Log>[0][] = [];
   const pending: Promise<unknown>[] = [];
+  const audit = new FakeAudit();
   const app = createApp({
     config,
     clock,
     log: (event) => void events.push(event),
-    keysOf,
+    keyring,
+    ...administrationOf(),
+    dataKeys: dataKeysOf(),
+    directory: directoryWith([]),
+    quotas: new Quotas(),
+    audit,
     shardOf: () => shard,
     acknowledgements: new Acknowledgements(),
     facts: new FactsExchange(),
     configurations: configurationsOf(),
     anomalies: store,
+    nonces: d1NonceStore({ db: env.DB, clock }),
     waitUntil: (promise) => void pending.push(promise),
     ...more,
   });
   const post = (path: string, body: BodyInit | null, headers: Record<string, string> = {}) =>
     app.request(path, { method: "POST", body, headers: { ...auth("shipper"), ...headers } });
   const get = (path: string, headers: Record<string, string> = auth("viewer")) => app.request(path, { headers });
-  return { app, shard, events, pending, post, get };
+  return { app, shard, events, pending, audited: audit.events, post, get };
 }
 
 export function verdict(more: Partial<Verdict> = {}): Verdict {

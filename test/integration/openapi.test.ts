@@ -5,7 +5,10 @@ import { testApp } from "./harness.ts";
 interface Operation {
   security?: object[];
   parameters?: { name: string; in: string; required?: boolean; schema: object }[];
-  responses: Record<string, { content?: Record<string, { schema?: { properties?: object } }> }>;
+  responses: Record<
+    string,
+    { content?: Record<string, { schema?: { properties?: object; anyOf?: { properties?: object }[] } }> }
+  >;
 }
 interface Description {
   openapi: string;
@@ -37,14 +40,16 @@ describe("GET /openapi.json", async () => {
 
   it("has the parameters and the fields", () => {
     const list = paths["/v1/anomalies"].get;
-    const names = ["threat", "severity", "entity", "since", "until", "after", "limit", "cursor"];
+    const names = ["threat", "severity", "entity", "peer", "since", "until", "after", "limit", "as", "cursor"];
     expect(parametersOf(list)).toEqual(names.map((name) => `query ${name}`));
-    expect(list.responses[200].content!["application/json"].schema!.properties).toHaveProperty("anomalies");
+    const [clear, sealed] = list.responses[200].content!["application/json"].schema!.anyOf!;
+    expect(clear.properties).toHaveProperty("anomalies");
+    expect(JSON.stringify(sealed)).toContain("encryption_metadata");
     const ingest = paths["/v1/ingest/{format}"].post;
     expect(parametersOf(ingest)).toEqual(["query fields", "query sampling_rate", "path format"]);
     expect(ingest.responses[200].content!["application/json"].schema!.properties).toHaveProperty("duplicate");
-    expect(Object.keys(ingest.responses)).toEqual(["200", "400", "401", "403", "413", "415", "422", "503"]);
+    expect(Object.keys(ingest.responses)).toEqual(["200", "400", "401", "403", "413", "415", "422", "429", "503"]);
     expect(ingest.responses[400].content).toHaveProperty(["application/problem+json"]);
-    expect(parametersOf(paths["/v1/anomalies/{id}"].get)).toEqual(["path id"]);
+    expect(parametersOf(paths["/v1/anomalies/{id}"].get)).toEqual(["query as", "path id"]);
   });
 });

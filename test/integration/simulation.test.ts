@@ -1,12 +1,11 @@
 import { createHash } from "node:crypto";
 import { env, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { expect, it } from "vitest";
-import { readConfig } from "../../src/config.ts";
+import { readConfig, type Config } from "../../src/config.ts";
 import { unconfigured } from "../../src/core/detectors/configuration.ts";
 import { detectors } from "../../src/core/detectors/index.ts";
 import { packContacts } from "../../src/core/flow/pack-contacts.ts";
 import type { Tenant } from "../../src/security/tenant.ts";
-import { tenantKeys } from "../../src/security/tenant-keys.ts";
 import { d1AnomalyStore } from "../../src/storage/d1-anomaly-store.ts";
 import { Acknowledgements } from "../../src/tiers/acknowledgements.ts";
 import { FactsExchange } from "../../src/tiers/facts-exchange.ts";
@@ -20,7 +19,7 @@ import { planOf, type PlannedBatch } from "../simulation/plan.ts";
 import { wantedLines } from "../simulation/wanted.ts";
 import { Random } from "../support/random.ts";
 import { batchOf, contactsOf } from "../support/trace.ts";
-import { clock as wallClock } from "./harness.ts";
+import { clock as wallClock, dataKeyringOf } from "./harness.ts";
 
 /**
  * What `test/simulation` does under virtual time, here with real objects, real aborts and evictions, real alarms and the
@@ -36,12 +35,18 @@ class RealRun {
   readonly #parts: ProcessParts;
   readonly #oracle: Oracle;
 
-  constructor(seed: number, shards: number, allowanceMs: number) {
-    this.#random = new Random(seed).fork("real run");
+  /** With the keys that its objects go by. */
+  static async start(seed: number, shards: number, allowanceMs: number): Promise<RealRun> {
     const id = `sim-${seed}`;
     const settings = { LATENESS_ALLOWANCE_S: allowanceMs / 1000, TENANTS: { [id]: { internal, shards } } };
     const config = readConfig({ ...env, ...settings });
-    this.#tenant = { ...config.tenants.get(id)!, keys: tenantKeys(config.masterKey, id) };
+    const tenant = config.tenants.get(id)!;
+    return new RealRun(seed, config, { ...tenant, keys: await dataKeyringOf({ clock }).of(tenant) });
+  }
+
+  private constructor(seed: number, config: Config, tenant: Tenant) {
+    this.#random = new Random(seed).fork("real run");
+    this.#tenant = tenant;
     this.#parts = {
       config,
       clock,
@@ -54,6 +59,7 @@ class RealRun {
       waitUntil: () => {},
     };
     const { isInternal, keys } = this.#tenant;
+    const { allowanceMs } = config;
     this.#oracle = new Oracle({ hashKey: keys.entityHash, isInternal, allowanceMs, detectors });
   }
 
@@ -109,7 +115,7 @@ it.each(seeds)(
   async (seed) => {
     const plan = planOf({ seed });
     const [{ shards, shippers }] = plan.tenants;
-    const run = new RealRun(seed, shards, plan.allowanceMs);
+    const run = await RealRun.start(seed, shards, plan.allowanceMs);
     for (const batch of interleaved(shippers)) await run.post(batch);
     const { stored, wanted } = await run.end();
     expect(stored).toEqual(wanted);

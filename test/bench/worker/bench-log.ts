@@ -11,7 +11,11 @@ const entriesKept = 64;
 
 /** What durability costs by itself: log, seal and keys of packed contacts, in a real object, without learning them. */
 export class BenchLog extends DurableObject {
-  readonly #storage = new SqlShardStorage(this.ctx.storage, aesSeal(new Uint8Array(32)), "bench");
+  readonly #storage = new SqlShardStorage(
+    this.ctx.storage,
+    aesSeal([{ version: 1, key: new Uint8Array(32) }]),
+    "bench/0",
+  );
   readonly #journal = new Journal(this.#storage);
   readonly #ledger = new BatchLedger();
   readonly #keys = new KeySegments(this.#storage);

@@ -8,6 +8,7 @@ import { RecordReader } from "../../../src/core/formats/record-reader.ts";
 import type { BenchLog } from "./bench-log.ts";
 import { DetectorBench } from "./detect.ts";
 import { script } from "./script.ts";
+import { runChainOnce, sealBatch } from "./security.ts";
 
 export { BenchLog } from "./bench-log.ts";
 
@@ -18,7 +19,12 @@ interface PartsEnv {
 /** Bodies that were put here, as sent to Weir. */
 const bodies: Uint8Array[] = [];
 
-/** `PUT` a gzipped body; `POST /gunzip`, `/parse`, `/script`, `/detect` or `/log` to do that to all of them, `?repeats=` times. */
+const contactsOfBodies: Uint8Array[] = [];
+
+/**
+ * `PUT` a gzipped body; `POST /gunzip`, `/parse`, `/script`, `/detect`, `/log`, `/seal` or `/chain` to do that to, or for,
+ * all of them, `?repeats=` times.
+ */
 export default {
   async fetch(request: Request, { LOG }: PartsEnv): Promise<Response> {
     const log = LOG.get(LOG.idFromName("log"));
@@ -26,6 +32,7 @@ export default {
       const body = new Uint8Array(await request.arrayBuffer());
       const contacts = contactsOf(parsed(gunzipSync(body)));
       detectorBench.put(contacts);
+      contactsOfBodies.push(new Uint8Array(contacts));
       await log.put(contacts);
       return Response.json(bodies.push(body));
     }
@@ -34,6 +41,16 @@ export default {
     if (pathname === "/log") return Response.json(await log.log(repeats));
     if (pathname === "/detect") {
       return Response.json(Array.from({ length: repeats }, () => detectorBench.run()).at(-1));
+    }
+    if (pathname === "/chain") {
+      let passed = 0;
+      for (let i = 0; i < repeats * bodies.length; i++) passed += await runChainOnce();
+      return Response.json(passed);
+    }
+    if (pathname === "/seal") {
+      let sum = 0;
+      for (let i = 0; i < repeats; i++) for (const contacts of contactsOfBodies) sum += sealBatch(contacts);
+      return Response.json(sum);
     }
     const work = works[pathname];
     if (!work) return new Response(null, { status: 404 });

@@ -6,6 +6,11 @@ import { problemResponse, toProblem, type Failure } from "../../../src/api/probl
 const examples: { [Reason in Failure["reason"]]: Extract<Failure, { reason: Reason }> } = {
   unauthenticated: { reason: "unauthenticated" },
   forbidden: { reason: "forbidden", permission: "ingest:write" },
+  refused: { reason: "refused" },
+  bad_request: { reason: "bad_request" },
+  too_many_requests: { reason: "too_many_requests", retryAfterS: 2 },
+  body_too_slow: { reason: "body_too_slow" },
+  unsupported_media_type: { reason: "unsupported_media_type", known: ["application/json"] },
   not_found: { reason: "not_found" },
   method_not_allowed: { reason: "method_not_allowed", allow: ["GET", "HEAD"] },
   invalid_parameters: { reason: "invalid_parameters", errors: [{ parameter: "limit", detail: "must be 1 to 500" }] },
@@ -14,6 +19,13 @@ const examples: { [Reason in Failure["reason"]]: Extract<Failure, { reason: Reas
   unsupported_encoding: { reason: "unsupported_encoding", encoding: "br", known: ["gzip"] },
   unknown_format: { reason: "unknown_format", format: "pcap", known: ["aws-vpc"] },
   idempotency_conflict: { reason: "idempotency_conflict", idempotency_key: "a" },
+  conflict: { reason: "conflict", detail: "it was revoked" },
+  jurisdiction_unavailable: { reason: "jurisdiction_unavailable", jurisdiction: "eu", known: [] },
+  quota_exceeded: {
+    reason: "quota_exceeded",
+    limit: { name: "flows_per_second", value: 1, unit: "records/s" },
+    retryAfterS: 3,
+  },
   invalid_configuration: {
     reason: "invalid_configuration",
     errors: [{ pointer: "/preset", detail: "must be one of" }],
@@ -22,6 +34,8 @@ const examples: { [Reason in Failure["reason"]]: Extract<Failure, { reason: Reas
   precondition_failed: { reason: "precondition_failed", etag: '"3"' },
   overloaded: { reason: "overloaded" },
   shard_unavailable: { reason: "shard_unavailable" },
+  search_too_broad: { reason: "search_too_broad", detail: "narrow it" },
+  keys_unavailable: { reason: "keys_unavailable" },
   storage_unavailable: { reason: "storage_unavailable" },
   misconfigured: { reason: "misconfigured", setting: "MASTER_KEY", detail: "must be set" },
   internal: { reason: "internal" },
@@ -33,7 +47,8 @@ describe.each(failures)("the problem $reason", (failure) => {
 
   it("is RFC 9457", async () => {
     const response = problemResponse(failure, "r1");
-    const { reason, ...more } = failure;
+    const { reason, ...rest } = failure;
+    const { retryAfterS: _, ...more } = { retryAfterS: 0, ...rest };
     expect(response.status).toBe(status);
     expect(response.headers.get("Content-Type")).toBe("application/problem+json");
     const type = `/problems/${reason.replaceAll("_", "-")}`;
@@ -43,7 +58,7 @@ describe.each(failures)("the problem $reason", (failure) => {
 
   it("says when to come back, if that helps", () => {
     const wait = problemResponse(failure, "r1").headers.get("Retry-After");
-    expect(wait !== null && Number(wait) > 0).toBe(status === 503);
+    expect(wait !== null && Number(wait) > 0).toBe(status === 503 || status === 429);
   });
 
   it("stands in docs/api.md with its status", () => {

@@ -179,3 +179,42 @@ describe("encodingOf", () => {
     ["gzip, gzip", undefined],
   ])("%s: %s", (header, expected) => expect(encodingOf(header)).toBe(expected));
 });
+
+describe("the terms of a body", () => {
+  const sent = { identity: text, gzip: gzipSync(text), deflate: deflateSync(text), zstd: zstdStored(text) };
+  const failureOf = async (bytes: Uint8Array, encoding: Encoding, sha256: string) => {
+    const body = new DecodedBody(stream(bytes), encoding, 0, { sha256 });
+    for await (const _ of body);
+    return body.failure;
+  };
+  const digestOf = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+
+  it.each(Object.entries(sent) as [Encoding, Uint8Array][])(
+    "hold %s to the digest of what was sent",
+    async (encoding, bytes) => {
+      expect(await failureOf(bytes, encoding, digestOf(bytes))).toBeUndefined();
+      const others = [digestOf(new Uint8Array(0)), ...(encoding === "identity" ? [] : [digestOf(text)])];
+      for (const other of others)
+        expect(await failureOf(bytes, encoding, other)).toEqual({ reason: "unauthenticated" });
+    },
+  );
+
+  it("hold an empty body to it, too", async () => {
+    const empty = new Uint8Array(0);
+    expect(await failureOf(empty, "gzip", digestOf(empty))).toBeUndefined();
+    expect(await failureOf(empty, "gzip", digestOf(text))).toEqual({ reason: "unauthenticated" });
+  });
+
+  it("hold it to a time, and let go of it then", async () => {
+    let isCancelled = false;
+    const raw = new ReadableStream({
+      type: "bytes",
+      start: (controller) => controller.enqueue(new Uint8Array(gzipSync(text).subarray(0, 100))),
+      cancel: () => void (isCancelled = true),
+    });
+    const body = new DecodedBody(raw, "gzip", 0, { msMax: 10 });
+    for await (const _ of body);
+    expect(body.failure).toEqual({ reason: "body_too_slow" });
+    expect(isCancelled).toBe(true);
+  });
+});

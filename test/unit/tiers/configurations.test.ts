@@ -87,7 +87,7 @@ describe("the configuration in force", () => {
   it("never goes back, and is known at once where it was replaced", async () => {
     const { configurations, state, version, after } = isolate();
     expect(await version()).toBe(0);
-    await configurations.replace(acme, 0, { preset: "quiet", thresholds: {} }, "k");
+    await configurations.replace(acme, 0, { preset: "quiet", thresholds: {} }, { kid: "k" });
     expect(await version()).toBe(1);
     expect(state.reads).toBe(1);
     state.version = 0;

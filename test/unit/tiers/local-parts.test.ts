@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ConfigError } from "../../../src/config.ts";
 import type { Anomaly } from "../../../src/core/verdict.ts";
+import { parsePrefix } from "../../../src/security/prefix.ts";
 import { LocalClock, localParts } from "../../../src/tiers/local-parts.ts";
 
 const settings = { tenants: { acme: {}, lab: {} }, masterKey: new Uint8Array(32), allowanceMs: 600_000, shards: 3 };
@@ -84,7 +85,9 @@ describe("local parts", () => {
     expect(await ids({ threats: ["ddos"] })).toEqual(["d"]);
     expect(await ids({ sinceMs: 1001 })).toEqual(["c"]);
     expect(await ids({ untilMs: 1000 })).toEqual([]);
-    expect(await ids({ matchesEntity: () => false })).toEqual([]);
+    expect(await ids({ entity: parsePrefix("198.51.100.0/24") })).toEqual(["a", "b", "c", "d"]);
+    expect(await ids({ entity: parsePrefix("10.0.0.0/8") })).toEqual([]);
+    expect(await ids({ entity: parsePrefix("198.51.100.0/24"), peer: parsePrefix("192.0.2.9") })).toEqual([]);
     const first = await anomalies.list(tenant("acme"), { ...everything, limit: 3 });
     expect(first.next).toMatchObject({ id: "c" });
     const second = await anomalies.list(tenant("acme"), { ...everything, limit: 3, behind: first.next });
