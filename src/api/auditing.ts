@@ -34,8 +34,11 @@ export function auditing({ audit, config, waitUntil }: Pick<ApiDeps, "audit" | "
         const [failed, fault] = reason === "unauthenticated" ? ["authentication", "wrong_body"] : [action, reason];
         record(tenant, { action: failed, actor, outcome: "failure", detail: { fault, route, status } }, context);
       } else if (action === "ingest") audit.count(tenant, { action, actor, outcome: "success" });
-      else if (raw.method === "GET" || raw.method === "HEAD")
-        record(tenant, { action, actor, outcome: "success", detail: { route } }, context);
+      else if (raw.method === "GET" || raw.method === "HEAD") {
+        const read = c.req.query("as") === undefined ? action : "export";
+        const detail = { route, view: context.data?.view ?? null };
+        record(tenant, { action: read, actor, outcome: "success", detail }, context);
+      }
     },
   };
 }

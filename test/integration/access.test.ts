@@ -184,9 +184,11 @@ describe("what was let in", () => {
   it("is written down: what a person read each time, what a machine sent as a count", async () => {
     const to = testApp({ directory });
     await to.app.request("/v1/anomalies?limit=1", { headers: bearer({ kid: "acme-viewer" }) });
+    await to.app.request("/v1/anomalies?as=sealed", { headers: bearer({ kid: "acme-viewer" }) });
     await to.app.request("/v1/ingest/aws-vpc", { method: "POST", headers: bearer({ kid: "acme-shipper" }) });
     expect(to.audited).toMatchObject([
-      { tenant: "acme", actor: "acme-viewer", action: "anomalies.read", outcome: "success" },
+      { tenant: "acme", actor: "acme-viewer", action: "anomalies.read", outcome: "success", detail: { view: "clear" } },
+      { tenant: "acme", actor: "acme-viewer", action: "export", outcome: "success" },
       { tenant: "acme", actor: "acme-shipper", action: "ingest", outcome: "success" },
     ]);
   });
