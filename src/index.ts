@@ -3,7 +3,7 @@ import type { Hono } from "hono";
 import { createApp } from "./api/app.ts";
 import type { ApiEnv } from "./api/deps.ts";
 import { problemResponse } from "./api/problem.ts";
-import { ConfigError, consoleLog, readConfig, systemClock } from "./config.ts";
+import { ConfigError, consoleLog, readConfig, systemClock, type Config } from "./config.ts";
 import { directoryOf } from "./security/directory.ts";
 import { DirectorySeal } from "./security/directory-seal.ts";
 import { localKeyProvider } from "./security/key-provider.ts";
@@ -30,69 +30,85 @@ import { Tenants } from "./tiers/tenants.ts";
 export { AuditHead } from "../durable-objects/audit-head.ts";
 export { EntityShard } from "../durable-objects/entity-shard.ts";
 
+/** Everything outside that every part wants. */
+const environment = { clock: systemClock, log: consoleLog, waitUntil };
+
 /** Wires the platform into the parts. */
 function appOf(env: Env): Hono<ApiEnv> {
   const config = readConfig(env);
-  const audit = new D1Audit({
-    db: env.DB,
-    headOf: (tenant) => env.AUDIT_HEAD.get(env.AUDIT_HEAD.idFromName(tenant)),
-    clock: systemClock,
-    log: consoleLog,
-    waitUntil,
+  const stores = storesOf(env, config);
+  const { audit, anomalies } = stores;
+  return createApp({
+    ...environment,
+    ...administrationOf(env, config, stores),
+    config,
+    audit,
+    anomalies,
+    quotas: new Quotas(),
+    shardOf: (shard) => shardOf(env, shard),
+    acknowledgements: new Acknowledgements(),
+    facts: new FactsExchange(),
+    configurations: new Configurations({ ...environment, store: stores.configurations }),
+    nonces: d1NonceStore({ db: env.DB, clock: systemClock }),
+    rateLimit: env.RATE_LIMIT,
   });
-  const store = d1ConfigurationStore({ db: env.DB, clock: systemClock, audit });
-  const dataKeys = d1DataKeyStore({ db: env.DB, clock: systemClock, audit });
-  const provider = localKeyProvider(config.masterKeys);
-  const keyring = new DataKeyring({ clock: systemClock, log: consoleLog, provider, store: dataKeys });
+}
+
+type Stores = ReturnType<typeof storesOf>;
+
+function storesOf(env: Env, { masterKeys, allowanceMs }: Config) {
+  const home = { db: env.DB, clock: systemClock };
+  const headOf = (tenant: string) => env.AUDIT_HEAD.get(env.AUDIT_HEAD.idFromName(tenant));
+  const audit = new D1Audit({ ...environment, db: env.DB, headOf });
   const databases = databasesOf(env);
+  return {
+    audit,
+    databases,
+    configurations: d1ConfigurationStore({ ...home, audit }),
+    dataKeys: d1DataKeyStore({ ...home, audit }),
+    directory: new D1Directory({ ...home, seal: new DirectorySeal(masterKeys), allowanceMs }),
+    anomalies: anomaliesByJurisdiction(databases, (db) => d1AnomalyStore({ db, clock: systemClock })),
+  };
+}
+
+/** Tenants, their keys, and what is sealed with those. */
+function administrationOf(
+  env: Env,
+  config: Config,
+  { audit, databases, dataKeys, directory: store, anomalies }: Stores,
+) {
+  const provider = localKeyProvider(config.masterKeys);
+  const keyring = new DataKeyring({ ...environment, provider, store: dataKeys });
   const hasJurisdiction = (jurisdiction: Jurisdiction) =>
     databases.has(jurisdiction) && hasObjectsIn(env, jurisdiction);
   for (const { id, jurisdiction } of config.tenants.values()) {
     if (jurisdiction !== null && !hasJurisdiction(jurisdiction))
       throw new ConfigError("TENANTS", `${id}: nothing can be kept in the jurisdiction ${jurisdiction}`);
   }
-  const seal = new DirectorySeal(config.masterKeys);
-  const { allowanceMs } = config;
-  const directoryStore = new D1Directory({ db: env.DB, clock: systemClock, seal, allowanceMs });
-  const environment = { clock: systemClock, log: consoleLog, waitUntil };
-  const directory = directoryOf({ ...environment, environment: config, reader: directoryStore });
-  const administration = { ...environment, audit, directory, store: directoryStore };
-  const anomalies = anomaliesByJurisdiction(databases, (db) => d1AnomalyStore({ db, clock: systemClock }));
-  return createApp({
+  const directory = directoryOf({ ...environment, environment: config, reader: store });
+  const parts = { ...environment, audit, directory, store };
+  return {
+    keyring,
     directory,
     dataKeys: new DataKeys({
       ...environment,
       keyring,
       provider,
       store: dataKeys,
-      directory: directoryStore,
+      directory: store,
       anomalies,
       shardOf: (shard) => shardOf(env, shard),
     }),
-    quotas: new Quotas(),
-    apiKeys: new ApiKeys({ ...administration, environment: config.apiKeys }),
+    apiKeys: new ApiKeys({ ...parts, environment: config.apiKeys }),
     tenants: new Tenants({
-      ...administration,
+      ...parts,
       environment: config.tenants,
       hasJurisdiction,
       destroyKeys: (tenant) => dataKeys.destroy(tenant),
       destroyShard: (shard) => shardOf(env, shard).destroy(),
       deleteRows: (tenant) => deleteRows({ databases, clock: systemClock }, tenant),
     }),
-    audit,
-    config,
-    clock: systemClock,
-    log: consoleLog,
-    keyring,
-    shardOf: (shard) => shardOf(env, shard),
-    acknowledgements: new Acknowledgements(),
-    facts: new FactsExchange(),
-    configurations: new Configurations({ clock: systemClock, log: consoleLog, store, waitUntil }),
-    anomalies,
-    nonces: d1NonceStore({ db: env.DB, clock: systemClock }),
-    rateLimit: env.RATE_LIMIT,
-    waitUntil,
-  });
+  };
 }
 
 function shardOf(env: Env, shard: ShardRef) {

@@ -38,7 +38,8 @@ export type Remnant = "keys" | "shards" | "rows" | "requests";
 
 /**
  * How long after a tenant was destroyed requests may still go by what they knew of it, in ms: what isolates remember of
- * tenants and keys is 10 s old at most, and then a request ends.
+ * tenants and keys is 10 s old at most where D1 answers, and then a request ends. An isolate that D1 does not answer goes
+ * on for five minutes; what it writes meanwhile is sealed with keys that are gone, and whoever destroys again removes it.
  */
 const settledMs = 15_000;
 
