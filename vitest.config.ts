@@ -27,6 +27,8 @@ const testTimeout = 120_000;
 
 export default defineConfig({
   test: {
+    // As many files at a time as there are cores; by default one less.
+    maxWorkers: "100%",
     projects: [
       {
         test: {
