@@ -6,7 +6,15 @@ import type { Author, NewKey } from "../tiers/api-keys.ts";
 import type { ApiDeps, ApiEnv } from "./deps.ts";
 import { keyJson } from "./key-json.ts";
 import { problem } from "./problem.ts";
-import { answers, apiKey, apiKeyList, keyProblems, newApiKey, rotatedApiKey } from "./schemas.ts";
+import {
+  administrationBodyProblems as bodyProblems,
+  administrationProblems as problems,
+  answers,
+  apiKey,
+  apiKeyList,
+  newApiKey,
+  rotatedApiKey,
+} from "./schemas.ts";
 import { jsonBody, query } from "./validate.ts";
 
 /** Characters of a label: a line. */
@@ -68,15 +76,6 @@ export function keyRoutes({ apiKeys, clock }: Pick<ApiDeps, "apiKeys" | "clock">
 export function authorOf(c: Context<ApiEnv>): Author {
   return { principal: c.get("principal"), requestId: c.get("requestId") };
 }
-
-const problems = { ...keyProblems, 503: "storage-unavailable" };
-const bodyProblems = {
-  ...problems,
-  400: "invalid-parameters",
-  409: "conflict",
-  413: "limit-exceeded",
-  415: "unsupported-media-type",
-};
 
 const describeList = describeRoute({
   summary: "The tenant's API keys, without their secrets",

@@ -285,3 +285,14 @@ export function answers(schema: v.GenericSchema, description: string, problems: 
 
 /** Every route but the public ones. */
 export const keyProblems = { 401: "unauthenticated", 403: "forbidden" };
+
+/** Routes that administer tenants and keys. */
+export const administrationProblems = { ...keyProblems, 503: "storage-unavailable" };
+/** Those of them that take a body. */
+export const administrationBodyProblems = {
+  ...administrationProblems,
+  400: "invalid-parameters",
+  409: "conflict",
+  413: "limit-exceeded",
+  415: "unsupported-media-type",
+};

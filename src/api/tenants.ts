@@ -6,7 +6,15 @@ import type { ApiDeps, ApiEnv } from "./deps.ts";
 import { keyJson } from "./key-json.ts";
 import { authorOf } from "./keys.ts";
 import { problem } from "./problem.ts";
-import { answers, destroyedTenant, keyProblems, newTenant, tenant, tenantList } from "./schemas.ts";
+import {
+  administrationBodyProblems as bodyProblems,
+  administrationProblems as problems,
+  answers,
+  destroyedTenant,
+  newTenant,
+  tenant,
+  tenantList,
+} from "./schemas.ts";
 import { tenantJson } from "./tenant-json.ts";
 import { jsonBody, query } from "./validate.ts";
 
@@ -57,15 +65,6 @@ export function tenantRoutes({ tenants, clock }: Pick<ApiDeps, "tenants" | "cloc
       return c.json({ ...tenantJson(destroyed.tenant), left: destroyed.left });
     });
 }
-
-const problems = { ...keyProblems, 503: "storage-unavailable" };
-const bodyProblems = {
-  ...problems,
-  400: "invalid-parameters",
-  409: "conflict",
-  413: "limit-exceeded",
-  415: "unsupported-media-type",
-};
 
 const describeList = describeRoute({
   summary: "All tenants, by name",

@@ -4,6 +4,7 @@ import * as v from "valibot";
 import { apiKey, apiKeyList, newApiKey, rotatedApiKey } from "../../src/api/schemas.ts";
 import { signingKeyOf } from "../../src/security/api-key.ts";
 import { StorageError } from "../../src/storage/d1.ts";
+import { iso, okay, problem } from "./answers.ts";
 import { administrationOf, auditOf, auth, clock, hourMs, testApp, vpcLines } from "./harness.ts";
 
 const dayMs = 24 * 3_600_000;
@@ -30,19 +31,6 @@ function isolate() {
     (await app.request(path, { headers: { Authorization: `Bearer ${bearer}` } })).status;
   return { app, send, make, status, post, shard };
 }
-
-async function okay(response: Response): Promise<unknown> {
-  expect(response.status, await response.clone().text()).toBe(200);
-  return response.json();
-}
-
-/** What it says instead of what was asked for. */
-async function problem(response: Response): Promise<object> {
-  expect(response.headers.get("Content-Type")).toBe("application/problem+json");
-  return (await response.json()) as object;
-}
-
-const iso = (ms: number) => new Date(ms).toISOString();
 
 describe("a key that the API made", () => {
   it("works at once, for its own tenant, as its role may", async () => {

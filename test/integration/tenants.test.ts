@@ -10,6 +10,7 @@ import { StorageError } from "../../src/storage/d1.ts";
 import { databasesOf } from "../../src/storage/databases.ts";
 import type { ShardRef } from "../../src/tiers/shard-call.ts";
 import type { TenantRef, TenantsParts } from "../../src/tiers/tenants.ts";
+import { iso, okay, problem } from "./answers.ts";
 import { administrationOf, auditOf, auth, clock, config, hourMs, testApp, verdict, vpcLines } from "./harness.ts";
 
 const json = { "Content-Type": "application/json" };
@@ -38,19 +39,6 @@ function isolate(more: Partial<TenantsParts> = {}) {
   const destroy = (id: string) => send("DELETE", `/v1/tenants/${id}`, { ...auth("operator"), "Weir-Confirm": id });
   return { app, shard, events, send, make, destroy };
 }
-
-async function okay(response: Response): Promise<unknown> {
-  expect(response.status, await response.clone().text()).toBe(200);
-  return response.json();
-}
-
-/** What it says instead of what was asked for. */
-async function problem(response: Response): Promise<object> {
-  expect(response.headers.get("Content-Type")).toBe("application/problem+json");
-  return (await response.json()) as object;
-}
-
-const iso = (ms: number) => new Date(ms).toISOString();
 
 describe("a tenant that the API made", () => {
   it("has a key of an admin, makes others, sends, and reads what was found: its own", async () => {
