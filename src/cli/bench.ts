@@ -131,7 +131,8 @@ function costRows(costs: readonly Cost[]): string[][] {
     dollars(
       "anomalies",
       ({ dollars: d }) => d.anomalies,
-      (cost) => `${cost.anomaly_writes_per_flow.toExponential(1)} a flow`,
+      (cost) =>
+        `${cost.anomaly_writes_per_flow.toExponential(1)} a flow, ${cost.anomaly_rows_per_flow.toExponential(1)} rows`,
     ),
     dollars(
       "total",
