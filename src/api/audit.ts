@@ -74,20 +74,14 @@ function detailJson(text: string): unknown {
   }
 }
 
+const problems = { 400: "invalid-parameters", ...keyProblems, 503: "storage-unavailable" };
+
 const describeList = describeRoute({
   summary: "What happened at the tenant's doors, as a chain of rows",
-  responses: answers(auditRows, "Rows, and what the next page has to come after or before", {
-    400: "invalid-parameters",
-    ...keyProblems,
-    503: "storage-unavailable",
-  }),
+  responses: answers(auditRows, "Rows, and what the next page has to come after or before", problems),
 });
 
 const describeVerify = describeRoute({
   summary: "Check a part of the chain: whether its rows are what was written, and all that was written",
-  responses: answers(auditVerified, "Ok, or the first row that is not what was written", {
-    400: "invalid-parameters",
-    ...keyProblems,
-    503: "storage-unavailable",
-  }),
+  responses: answers(auditVerified, "Ok, or the first row that is not what was written", problems),
 });

@@ -6,6 +6,7 @@ import type { AuditRow, ChainHead } from "../security/audit-chain.ts";
 import type { AuditDetail } from "../security/audit.ts";
 import type { Permission, Role, View } from "../security/permissions.ts";
 import type { Jurisdiction } from "../security/tenant.ts";
+import type { AuditQuery } from "../storage/audits.ts";
 import { shown, type Authorize } from "./authorization.ts";
 import { Failure } from "./failure.ts";
 
@@ -78,14 +79,6 @@ export interface ChosenConfiguration {
 export interface ShownAuditRow extends Omit<AuditRow, "at" | "detail"> {
   at: string | null;
   detail: AuditDetail | null;
-}
-
-export interface AuditQuery {
-  after?: number | undefined;
-  before?: number | undefined;
-  action?: string | undefined;
-  actor?: string | undefined;
-  limit: number;
 }
 
 /** A key as the API tells of it, as far as the command line reads it. */

@@ -2,7 +2,7 @@ import type { ApplyRequest } from "../core/shard/rpc.ts";
 import { NetworkFacts, type PackedFacts } from "../core/slots/network-facts.ts";
 import type { ShardRef } from "./shard-call.ts";
 
-/** Tenants whose facts an isolate carries from shard to shard, up to 300 KB each: those it heard of last. */
+/** Tenants whose facts an isolate carries from shard to shard, up to 800 KB each: those it heard of last. */
 const tenantsMax = 32;
 
 interface TenantFacts {

@@ -32,7 +32,7 @@ interface Day {
   hostCount: number;
 }
 
-/** Distinct hosts, each one of 64 bits. */
+/** Distinct hosts as a bitmap of `sourcesMax` bits in two words: each host sets one, by its keyed hash. */
 interface Callers {
   low: number;
   high: number;
@@ -68,8 +68,8 @@ export function isRare(sources: number, facts: NetworkFacts | undefined): boolea
  * What is known of the tenant's network as a whole, an epoch late: slots tell what their closed windows showed, and every
  * slot is told what all have said. Given with each judgement, like a configuration; never part of a slot's state.
  *
- * Hosts that call a target at other hours than one another are only seen together where they were told one by one: that
- * costs a row for each, and is done for what lasts.
+ * Hosts that call a target at other hours than one another are only seen together where they were told one by one: each of
+ * them changes the facts, and so it is done for what lasts alone.
  *
  * Telling is a maximum, or a union: any order and repetition ends in the same facts.
  */

@@ -4,6 +4,7 @@ import { settingsOf } from "../../../src/core/detectors/thresholds.ts";
 import { bucketMs, periodBuckets, type Contacts } from "../../../src/core/flow/contacts.ts";
 import { slotCount, slotOf } from "../../../src/core/flow/keyed-hash.ts";
 import { unpackContacts } from "../../../src/core/flow/pack-contacts.ts";
+import { NetworkFacts } from "../../../src/core/slots/network-facts.ts";
 import { bySource } from "../../../src/core/slots/grouped.ts";
 
 interface Share {
@@ -23,6 +24,8 @@ const allowanceBuckets = 60;
 export class DetectorBench {
   readonly #bodies: Body[] = [];
   readonly #slots = new Map<number, SlotDetector[]>();
+  /** As a shard has them: slots tell what closed, and are told what all know. */
+  readonly #facts = new NetworkFacts();
   #latest = 0;
 
   put(packed: ArrayBuffer): void {
@@ -49,7 +52,8 @@ export class DetectorBench {
       for (const detector of this.#detectorsOf(slot)) {
         if (isNewPeriod) detector.settle(Infinity, Infinity);
         detector.learn(contacts);
-        opinions += detector.findings(closedMs).length;
+        opinions += detector.findings(closedMs, this.#facts).length;
+        detector.tell?.(this.#facts.ofSlot(slot), false);
       }
     }
     return opinions;

@@ -1,37 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { run } from "../../../src/cli/weir.ts";
+import { answering } from "./answering.ts";
 
-let server: Server | undefined;
-let out = "";
-let errors = "";
-
-beforeEach(() => {
-  out = errors = "";
-  vi.spyOn(console, "log").mockImplementation((text) => void (out += `${text}\n`));
-  vi.spyOn(process.stderr, "write").mockImplementation((text) => ((errors += String(text)), true));
-  vi.stubEnv("WEIR_KEY", "k.s");
-});
-
-afterEach(() => {
-  vi.restoreAllMocks();
-  vi.unstubAllEnvs();
-  server?.close();
-});
-
-/** A Weir that answers these, one after the other. */
-async function serve(answers: object[]): Promise<void> {
-  server = createServer((request, response) => {
-    request.resume();
-    response.end(JSON.stringify(answers.shift()));
-  });
-  await new Promise<void>((resolve) => server!.listen(0, "127.0.0.1", resolve));
-  vi.stubEnv("WEIR_URL", `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-}
+const weir = answering();
 
 describe("send", () => {
   const folder = mkdtempSync(join(tmpdir(), "weir-send-"));
@@ -41,13 +15,13 @@ describe("send", () => {
 
   it("ends with the balance, and says what late records are", async () => {
     writeFileSync(file, "2 a\n2 b\n2 c\n");
-    await serve([
+    await weir.serve([
       { received: 2, accepted: 2, late: 0, ...zeros },
       { received: 1, accepted: 0, late: 1, ...zeros },
     ]);
     expect(await run(["send", file, "--batch", "2"])).toBe(0);
-    expect(out).toContain("received 3, accepted 2,");
-    const [first, last, late] = errors.trimEnd().split("\n");
+    expect(weir.out).toContain("received 3, accepted 2,");
+    const [first, last, late] = weir.errors.trimEnd().split("\n");
     expect(first).toContain("2 records,");
     expect(last).toMatch(/^100 % {2}3 records,/);
     expect(late).toMatch(/^late 1: .+ not learnt\. Send logs in order of time, raise LATENESS_ALLOWANCE_S/);
@@ -65,7 +39,7 @@ describe("anomalies", () => {
   });
 
   it("lists windows, newest first as the API gives them", async () => {
-    await serve([
+    await weir.serve([
       {
         anomalies: [
           found("2026-11-22T17:00:00.000Z", "2026-11-22T18:00:00.000Z"),
@@ -76,7 +50,7 @@ describe("anomalies", () => {
     ]);
     expect(await run(["anomalies"])).toBe(0);
     expect(
-      out
+      weir.out
         .trimEnd()
         .split("\n")
         .map((line) => line.split("  ")[0]),
