@@ -29,6 +29,10 @@ import { Tenants } from "./tiers/tenants.ts";
 
 export { AuditHead } from "../durable-objects/audit-head.ts";
 export { EntityShard } from "../durable-objects/entity-shard.ts";
+export { ModelBreaker } from "../durable-objects/model-breaker.ts";
+export { ModelInstances } from "../durable-objects/model-instances.ts";
+export { ModelRegistry } from "../durable-objects/model-registry.ts";
+export { ModelRunner } from "../durable-objects/model-runner.ts";
 
 /** Everything outside that every part wants. */
 const environment = { clock: systemClock, log: consoleLog, waitUntil };

@@ -1,0 +1,4 @@
+import { DurableObject } from "cloudflare:workers";
+
+/** Where models may be run. */
+export class ModelInstances extends DurableObject<Env> {}
