@@ -1,6 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import { consoleLog, readConfig, systemClock } from "../src/config.ts";
-import { detectors } from "../src/core/detectors/index.ts";
+import { allDetectors } from "../src/core/detectors/index.ts";
 import { Shard } from "../src/core/shard/shard.ts";
 import type { ApplyRequest, ApplyResult, EndRequest, EndResult, ShardGauges } from "../src/core/shard/rpc.ts";
 import type { PackedFacts } from "../src/core/slots/network-facts.ts";
@@ -63,7 +63,7 @@ export class EntityShard extends DurableObject<Env> implements EntityShardRpc, S
     this.#change(() => shard.end(request));
     outbox.arm();
     // All that waits: whoever repeats a call that got lost wants what that one brought.
-    return { verdicts: shard.pending(), decidedAtMs: systemClock.nowMs() };
+    return { verdicts: shard.pending(), candidates: shard.takeCandidates(), decidedAtMs: systemClock.nowMs() };
   }
 
   async facts(everything: boolean): Promise<{ facts: PackedFacts }> {
@@ -124,7 +124,7 @@ export class EntityShard extends DurableObject<Env> implements EntityShardRpc, S
   #start(keys: TenantKeys): Live {
     const name = this.ctx.id.name!;
     const storage = new SqlShardStorage(this.ctx.storage, keys.seals.state, name);
-    const shard = new Shard({ storage, detectors });
+    const shard = new Shard({ storage, detectors: allDetectors });
     report(name, shard);
     const live = { keys, storage, shard } as Live;
     live.outbox = new Outbox(shard, {

@@ -1,6 +1,6 @@
 import { thresholdsOf } from "../core/detectors/configuration.ts";
 import type { Detector } from "../core/detectors/detector.ts";
-import { detectors } from "../core/detectors/index.ts";
+import { allDetectors } from "../core/detectors/index.ts";
 import { apiName } from "../core/detectors/thresholds.ts";
 
 const introduction = `# What detectors judge by
@@ -25,7 +25,7 @@ makes of the detector, and what that costs.
 
 /** `docs/config.md`: every threshold of every detector. */
 export function configPage(): string {
-  return [introduction, ...detectors.map(sectionOf)].join("\n");
+  return [introduction, ...allDetectors.map(sectionOf)].join("\n");
 }
 
 function sectionOf(detector: Detector): string {

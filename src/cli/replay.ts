@@ -4,6 +4,7 @@ import { ConfigError } from "../config.ts";
 import { FlowBatch } from "../core/flow/flow-batch.ts";
 import { orient } from "../core/flow/orient.ts";
 import { digestOf } from "../tiers/digest.ts";
+import { askModels } from "../tiers/ask-models.ts";
 import { endInput } from "../tiers/end-input.ts";
 import type { Tenant } from "../security/tenant.ts";
 import { learnBatch, type LearntBatch } from "../tiers/learn-batch.ts";
@@ -82,7 +83,7 @@ function keyOf(hex: string): Uint8Array {
   return Buffer.from(hex, "hex");
 }
 
-function inUsage<T>(make: () => T): T {
+export function inUsage<T>(make: () => T): T {
   try {
     return make();
   } catch (error) {
@@ -92,7 +93,7 @@ function inUsage<T>(make: () => T): T {
 }
 
 /** All records of the files in one batch, as logged. */
-async function readFiles(paths: readonly string[], format: string, fields: readonly string[] | undefined) {
+export async function readFiles(paths: readonly string[], format: string, fields: readonly string[] | undefined) {
   if (paths.length === 0) throw new Failure("Say which files to replay.", 2);
   const records = new FlowBatch();
   const balance: Balance = { received: 0, accepted: 0, rejected: 0, skipped: 0, duplicate: 0, late: 0, sampled: 0 };
@@ -115,7 +116,7 @@ const columns = Object.entries(new FlowBatch(1))
   .filter(([name, column]) => ArrayBuffer.isView(column) && name !== "source" && name !== "target")
   .map(([name]) => name as Column);
 
-function append(to: FlowBatch, from: FlowBatch, row: number): void {
+export function append(to: FlowBatch, from: FlowBatch, row: number): void {
   const at = to.add();
   to.source[at] = addressIn(to, from, from.source[row]);
   to.target[at] = addressIn(to, from, from.target[row]);
@@ -187,8 +188,10 @@ class Run {
     for (const row of cut.rows) append(flows, records, row);
     orient(flows);
     this.#clock.set(cut.receivedAtMs);
-    const { isDuplicate, late, duplicates, verdicts, decidedAtMs } = await this.#learnt(cut);
-    await storeVerdicts(this.#parts, { tenant: this.#tenant, verdicts, decidedAtMs }, outboxDelayMs);
+    const learnt = await this.#learnt(cut);
+    const second = await askModels(this.#parts.inference, learnt);
+    await storeVerdicts(this.#parts, { ...learnt, tenant: this.#tenant, second }, outboxDelayMs);
+    const { isDuplicate, late, duplicates } = learnt;
 
     const balance = this.#balance;
     if (this.#sent.has(cut.number)) balance.received += cut.rows.length;

@@ -13,6 +13,7 @@ const commands: { [name: string]: () => Promise<CommandDef<any>> } = {
   tenants: async () => (await import("./tenants.ts")).tenants,
   keys: async () => (await import("./keys.ts")).keys,
   audit: async () => (await import("./audit.ts")).audit,
+  features: async () => (await import("./features.ts")).features,
   replay: async () => (await import("./replay.ts")).replay,
   eval: async () => (await import("./eval.ts")).evaluate,
   bench: async () => (await import("./bench.ts")).bench,

@@ -1,4 +1,4 @@
-/** One per detector; the names are those of the API, of D1 and of truth files. */
+/** One per detector, and what models alone find; the names are those of the API, of D1 and of truth files. */
 export const threats = [
   "port_scan",
   "ddos",
@@ -12,6 +12,7 @@ export const threats = [
   "rare_service",
   "internal_fan_in",
   "policy",
+  "anomaly",
 ] as const;
 export type Threat = (typeof threats)[number];
 
@@ -94,11 +95,33 @@ export interface Verdict extends Finding {
   completeness: Completeness;
 }
 
+/** What one model says of the entity's window: it supports a verdict, or makes one of its own. */
+export interface ModelOpinion {
+  model: string;
+  /** First 12 digits of the SHA-256 of its file. */
+  version: string;
+  /** As the model gives it; higher is stranger. */
+  score: number;
+  /** Share of benign windows that look at least so strange: conformal, (1 + count) / (1 + windows). */
+  p_value: number;
+  /** The features that contributed most, the most first, each with its value in its own unit; shares of what all contributed. */
+  contributions: readonly { feature: string; value: number; share: number }[];
+}
+
+/** Whether a model said something, and why not. */
+export interface ModelReport {
+  model: string;
+  ran: boolean;
+  reason: string | null;
+}
+
 export interface TierReport {
   tier: 1 | 2 | 3;
   ran: boolean;
   /** Why it did not; null if it did. */
   reason: string | null;
+  /** Of tier 2, where it was asked about the entity. */
+  models?: readonly ModelReport[];
 }
 
 /** What D1 stores and the API shows: a verdict with its identity and its times. */
@@ -109,4 +132,6 @@ export interface Anomaly extends Verdict {
   receivedAtMs: number;
   decidedAtMs: number;
   tiers: readonly TierReport[];
+  /** Of the models that looked at the entity; what statistics say is the same without them. */
+  models: readonly ModelOpinion[];
 }

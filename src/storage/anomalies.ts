@@ -10,7 +10,7 @@ export interface StoredAnomaly extends Anomaly {
 }
 
 /** What of an anomaly names addresses, or could. */
-export type SealedMember = "entity" | "peers" | "peerCount" | "summary" | "techniques" | "evidence";
+export type SealedMember = "entity" | "peers" | "peerCount" | "summary" | "techniques" | "evidence" | "models";
 
 /** A value as it was sealed, for whoever has the key. */
 export interface Ciphertext {
@@ -23,7 +23,7 @@ export interface Ciphertext {
 export interface SealedAnomaly extends Omit<StoredAnomaly, SealedMember> {
   entity: Ciphertext;
   peers: Ciphertext;
-  /** Of `peerCount`, `summary`, `techniques` and `evidence`. */
+  /** Of `peerCount`, `summary`, `techniques`, `evidence` and `models`. */
   evidence: Ciphertext;
   keyVersion: number;
   sealedAtMs: number;

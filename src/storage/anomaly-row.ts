@@ -84,7 +84,7 @@ export function sealedColumns(
   { seals }: TenantKeys,
   sealedAtMs: number,
 ): SealedColumns {
-  const { entity, peers, peerCount, summary, techniques, evidence } = anomaly;
+  const { entity, peers, peerCount, summary, techniques, evidence, models } = anomaly;
   const seal = (family: Family, text: string) => {
     const sealed = seals[family].seal(Buffer.from(text), contextOf({ tenant, id, revision }, family));
     return Buffer.from(sealed).toString("base64");
@@ -94,7 +94,7 @@ export function sealedColumns(
     sealed_at: sealedAtMs,
     sealed_entity: seal("source_ip", entity.padEnd(entityChars)),
     sealed_peers: seal("destination_ip", JSON.stringify(peers)),
-    sealed_evidence: seal("evidence", JSON.stringify({ peerCount, summary, techniques, evidence })),
+    sealed_evidence: seal("evidence", JSON.stringify({ peerCount, summary, techniques, evidence, models })),
   };
 }
 
@@ -106,8 +106,9 @@ export function anomalyOf(row: AnomalyRow, keys: TenantKeys): StoredAnomaly {
 /** @throws likewise */
 export function openedOf(row: AnomalyRow, keys: TenantKeys): Opened {
   type Told = Omit<Opened, "entity" | "peers">;
-  const told = JSON.parse(open(row, "evidence", keys)) as Told;
-  return { entity: entityOf(row, keys), peers: peersOf(row, keys), ...told };
+  // Rows from before there were models have none.
+  const { models = [], ...told } = JSON.parse(open(row, "evidence", keys)) as Omit<Told, "models"> & Partial<Told>;
+  return { models, entity: entityOf(row, keys), peers: peersOf(row, keys), ...told };
 }
 
 /** @throws likewise */

@@ -1,5 +1,6 @@
 import { createHmac } from "node:crypto";
 import type { Anomaly, TierReport, Verdict } from "../core/verdict.ts";
+import type { SecondOpinion } from "./ask-models.ts";
 
 /** What of an anomaly the slot does not know. */
 export interface AnomalyContext {
@@ -9,17 +10,15 @@ export interface AnomalyContext {
   decidedAtMs: number;
 }
 
-/** Statistics have their say in every batch; models and correlation are not there yet, and every verdict says so. */
-const tiers: readonly TierReport[] = [
-  { tier: 1, ran: true, reason: null },
-  { tier: 2, ran: false, reason: "not_built" },
-  { tier: 3, ran: false, reason: "not_built" },
-];
+/** Statistics have their say in every batch; correlation is not there yet, and every verdict says so. */
+const first: TierReport = { tier: 1, ran: true, reason: null };
+const third: TierReport = { tier: 3, ran: false, reason: "not_built" };
 
-/** A verdict as it is stored and shown. */
-export function anomalyOf(verdict: Verdict, context: AnomalyContext): Anomaly {
+/** A verdict as it is stored and shown, with what the models say beside it. */
+export function anomalyOf(verdict: Verdict, { report, opinions }: SecondOpinion, context: AnomalyContext): Anomaly {
   const { idKey, ...rest } = context;
-  return { ...verdict, ...rest, id: anomalyId(verdict, idKey), tiers };
+  const tiers = [first, report, third];
+  return { ...verdict, ...rest, id: anomalyId(verdict, idKey), tiers, models: opinions };
 }
 
 /** 128 bits in hex: the same threat, entity and identity window always have the same, and nobody can guess the entity. */

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Clock, Log } from "../config.ts";
 import { settingsIn, unconfigured, type Choice, type Configuration } from "../core/detectors/configuration.ts";
-import { detectors } from "../core/detectors/index.ts";
+import { allDetectors } from "../core/detectors/index.ts";
 import type { TenantSettings } from "../security/tenant.ts";
 import type { Author, ConfigurationStore, StoredConfiguration } from "../storage/configurations.ts";
 
@@ -122,7 +122,7 @@ export function namedConfiguration(
   { settingsDigest }: TenantSettings,
   { version, preset, thresholds }: Choice & { version: number },
 ): Configuration {
-  const settings = detectors.map((detector) => [detector.id, settingsIn(detector, { preset, thresholds })]);
+  const settings = allDetectors.map((detector) => [detector.id, settingsIn(detector, { preset, thresholds })]);
   const digest = createHash("sha256")
     .update(JSON.stringify([settingsDigest, settings]))
     .digest("hex");

@@ -15,7 +15,7 @@ export interface DigestedAnomaly {
 }
 
 /**
- * The digest of a run (promise 3): SHA-256 in hex over its final verdicts, sorted by id, a line of JSON each. Two runs
+ * The digest of a run (promise 3): SHA-256 in hex over its final verdicts but those of models, sorted by id, a line of JSON each. Two runs
  * with the same digest came to the same conclusions, whatever they said on the way there.
  *
  *     [id, tenant, threat, entity, window start, window end, state, score in 1/10,000, severity, [[path, number], …]]
@@ -28,7 +28,7 @@ export function digestOf(anomalies: Iterable<DigestedAnomaly>): string {
 
 /** What the digest hashes: where two runs differ, these lines say in what. */
 export function digestLines(anomalies: Iterable<DigestedAnomaly>): string[] {
-  const final = [...anomalies].filter(({ state }) => state === "final");
+  const final = [...anomalies].filter(({ state, threat }) => state === "final" && threat !== "anomaly");
   return final.sort((a, b) => (a.id < b.id ? -1 : 1)).map(lineOf);
 }
 

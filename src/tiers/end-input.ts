@@ -1,6 +1,7 @@
 import type { EndRequest, EndResult } from "../core/shard/rpc.ts";
 import type { PackedFacts } from "../core/slots/network-facts.ts";
 import { mergedFacts } from "./facts-exchange.ts";
+import { askModels } from "./ask-models.ts";
 import type { Tenant } from "../security/tenant.ts";
 import { callShard, isShardFailure, shardName, shardsOf, type ShardFailure, type ShardRef } from "./shard-call.ts";
 import { storeVerdicts, type ProcessParts, type StoredVerdicts } from "./store-verdicts.ts";
@@ -27,7 +28,9 @@ export async function endInput(
   }
   const verdicts = ended.map((result, index) => ({ shard: shards[index], verdicts: result.verdicts }));
   const decidedAtMs = Math.max(...ended.map((result) => result.decidedAtMs));
-  const told = await storeVerdicts(parts, { tenant, verdicts, decidedAtMs }, storeWaitMs);
+  const candidates = ended.flatMap((result) => result.candidates);
+  const second = await askModels(parts.inference, { candidates, verdicts, configuration });
+  const told = await storeVerdicts(parts, { tenant, verdicts, decidedAtMs, second }, storeWaitMs);
   return told.stored ? told : { reason: "storage_unavailable" };
 }
 

@@ -1,4 +1,5 @@
 import type { Configuration } from "../core/detectors/configuration.ts";
+import type { Candidate } from "../core/features/candidate.ts";
 import { KnownRows } from "../core/flow/known-rows.ts";
 import type { Contacts } from "../core/flow/contacts.ts";
 import type { FlowBatch } from "../core/flow/flow-batch.ts";
@@ -34,6 +35,9 @@ export interface LearntBatch {
   duplicates: number;
   /** New revisions, by shard. */
   verdicts: { shard: ShardRef; verdicts: PendingVerdict[] }[];
+  /** Hosts that models should look at. */
+  candidates: Candidate[];
+  configuration: Configuration;
   decidedAtMs: number;
 }
 
@@ -74,6 +78,7 @@ class Learning {
   readonly #shards: readonly ShardRef[];
   readonly #applied: Applied[] = [];
   readonly #verdicts: LearntBatch["verdicts"] = [];
+  readonly #candidates: Candidate[] = [];
   #decidedAtMs = 0;
 
   constructor(parts: ProcessParts, batch: NamedBatch, configuration: Configuration) {
@@ -107,6 +112,8 @@ class Learning {
       late: this.#applied.reduce((sum, { late }) => sum + late, 0),
       duplicates: this.#known.duplicates,
       verdicts: this.#verdicts,
+      candidates: this.#candidates,
+      configuration: this.#configuration,
       decidedAtMs: this.#decidedAtMs,
     };
   }
@@ -188,6 +195,7 @@ class Learning {
     this.#applied.push(result);
     if (result.status === "duplicate") return;
     this.#verdicts.push({ shard: this.#shards[index], verdicts: result.verdicts });
+    this.#candidates.push(...result.candidates);
     this.#decidedAtMs = Math.max(this.#decidedAtMs, result.decidedAtMs);
   }
 }

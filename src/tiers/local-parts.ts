@@ -1,7 +1,7 @@
 import type { EntityShardRpc } from "../../durable-objects/shard-rpc.ts";
 import { consoleLog, readConfig, type Clock, type Config, type Log } from "../config.ts";
 import { unconfigured } from "../core/detectors/configuration.ts";
-import { detectors } from "../core/detectors/index.ts";
+import { allDetectors } from "../core/detectors/index.ts";
 import { MemoryStorage } from "../core/shard/memory-storage.ts";
 import type { ApplyRequest, ApplyResult, EndRequest, EndResult, ShardGauges } from "../core/shard/rpc.ts";
 import type { PackedFacts } from "../core/slots/network-facts.ts";
@@ -133,7 +133,11 @@ class LocalShard implements EntityShardRpc {
     await this.#ring();
     this.#change(() => this.#shard.end(request));
     this.#outbox.arm();
-    return { verdicts: this.#shard.pending(), decidedAtMs: this.#parts.clock.nowMs() };
+    return {
+      verdicts: this.#shard.pending(),
+      candidates: this.#shard.takeCandidates(),
+      decidedAtMs: this.#parts.clock.nowMs(),
+    };
   }
 
   async facts(everything: boolean): Promise<{ facts: PackedFacts }> {
@@ -147,7 +151,7 @@ class LocalShard implements EntityShardRpc {
   }
 
   #start(): void {
-    this.#shard = new Shard({ storage: this.#storage, detectors });
+    this.#shard = new Shard({ storage: this.#storage, detectors: allDetectors });
     this.#outbox = new Outbox(this.#shard, this.#parts);
   }
 

@@ -5,6 +5,7 @@ import type { AnomalyStore } from "../storage/anomalies.ts";
 import { StorageError } from "../storage/d1.ts";
 import type { Owner } from "../security/tenant.ts";
 import { anomalyOf } from "./anomaly.ts";
+import { unasked } from "./ask-models.ts";
 
 /** How long a verdict waits for the acknowledgement of whoever answered with it, in ms. */
 export const outboxDelayMs = 5000;
@@ -87,7 +88,7 @@ export class Outbox {
     try {
       const context = { tenant: tenant.id, idKey: tenant.keys.anomalyId };
       const rows = verdicts.map(({ verdict, receivedAtMs }) =>
-        anomalyOf(verdict, { ...context, receivedAtMs, decidedAtMs: receivedAtMs }),
+        anomalyOf(verdict, unasked("written_later"), { ...context, receivedAtMs, decidedAtMs: receivedAtMs }),
       );
       await anomalies.upsert(tenant, rows);
     } catch (error) {

@@ -7,6 +7,7 @@ import { RecordReader } from "../core/formats/record-reader.ts";
 import { batchKey } from "../ingest/batch-key.ts";
 import type { BodyFailure, DecodedBody } from "../ingest/body.ts";
 import type { Tenant } from "../security/tenant.ts";
+import { askModels } from "./ask-models.ts";
 import { learnBatch, type Conflict, type NamedBatch } from "./learn-batch.ts";
 import type { QuotaExceeded, Quotas } from "./quotas.ts";
 import type { ShardFailure } from "./shard-call.ts";
@@ -58,7 +59,7 @@ export type BatchFailure =
   | ShardFailure
   | { reason: "idempotency_conflict"; idempotency_key: string };
 
-/** The way of a batch: parse, orient; fold, remember, detect and correlate in its shards; then store. */
+/** The way of a batch: parse, orient; fold, remember and detect in its shards; have models look; then store. */
 export async function processBatch(
   parts: ProcessParts & { quotas: Quotas },
   incoming: IncomingBatch,
@@ -110,8 +111,9 @@ export async function judgeBatch(
   const learnt = await learnBatch(parts, named);
   if ("reason" in learnt) return learnt;
   if (learnt.isDuplicate) return answer({ accepted: 0, rejected: 0, skipped: 0, duplicate: counts.received });
-  const { late, duplicates, repaired, verdicts, decidedAtMs } = learnt;
-  const told = await storeVerdicts(parts, { tenant: named.tenant, verdicts, decidedAtMs }, storeWaitMs);
+  const { late, duplicates, repaired } = learnt;
+  const second = await askModels(parts.inference, learnt);
+  const told = await storeVerdicts(parts, { ...learnt, tenant: named.tenant, second }, storeWaitMs);
   return answer({ accepted: counts.accepted - late - duplicates, late, duplicate: duplicates, repaired, ...told });
 }
 

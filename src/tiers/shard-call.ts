@@ -1,7 +1,7 @@
 import type { EntityShardRpc } from "../../durable-objects/shard-rpc.ts";
 import type { Clock, Log } from "../config.ts";
 import type { Jurisdiction, TenantSettings } from "../security/tenant.ts";
-import { retryOnce } from "../storage/retry-once.ts";
+import { isRetryable, retryOnce } from "../storage/retry-once.ts";
 
 /** Which shard. */
 export interface ShardRef {
@@ -21,7 +21,7 @@ export type ShardOf = (shard: ShardRef) => EntityShardRpc;
 export type ShardFailure = { reason: "overloaded" } | { reason: "shard_unavailable" };
 
 /** What the platform says of an object that it could not reach. */
-type PlatformError = Error & { retryable?: boolean; overloaded?: boolean };
+type PlatformError = Error & { overloaded?: boolean };
 
 /** The name of the object. */
 export function shardName({ tenant, index }: ShardRef): string {
@@ -34,10 +34,7 @@ export async function callShard<T extends object>(
   call: () => Promise<T>,
 ): Promise<T | ShardFailure> {
   try {
-    return await retryOnce(clock, call, (error) => {
-      const { retryable, overloaded } = error as PlatformError;
-      return retryable === true && overloaded !== true;
-    });
+    return await retryOnce(clock, call, isRetryable);
   } catch (error) {
     const { name, message, overloaded } = error as PlatformError;
     log({

@@ -1,12 +1,14 @@
 import { acknowledgementOf, type PendingVerdict } from "../core/slots/slot.ts";
 import type { Verdict } from "../core/verdict.ts";
 import type { Clock, Config, Log } from "../config.ts";
+import type { Inference } from "../inference/inference.ts";
 import type { Owner } from "../security/tenant.ts";
 import type { AnomalyStore } from "../storage/anomalies.ts";
 import type { ConfigurationsInForce } from "./configurations.ts";
 import type { FactsExchange } from "./facts-exchange.ts";
 import type { Acknowledgements } from "./acknowledgements.ts";
 import { anomalyOf } from "./anomaly.ts";
+import type { SecondTier } from "./ask-models.ts";
 import { shardName, type ShardOf, type ShardRef } from "./shard-call.ts";
 
 /** What processing needs from outside. */
@@ -19,6 +21,8 @@ export interface ProcessParts {
   facts: FactsExchange;
   configurations: ConfigurationsInForce;
   anomalies: AnomalyStore;
+  /** What runs models; nobody is asked where there is none. */
+  inference?: Inference | undefined;
   /** Keeps the isolate alive until the promise settles. */
   waitUntil(promise: Promise<unknown>): void;
 }
@@ -39,6 +43,8 @@ export interface DecidedVerdicts {
   tenant: Owner;
   verdicts: readonly { shard: ShardRef; verdicts: readonly PendingVerdict[] }[];
   decidedAtMs: number;
+  /** What the models say beside it. */
+  second: SecondTier;
 }
 
 /**
@@ -47,13 +53,15 @@ export interface DecidedVerdicts {
  */
 export async function storeVerdicts(
   parts: ProcessParts,
-  { tenant, verdicts, decidedAtMs }: DecidedVerdicts,
+  { tenant, verdicts, decidedAtMs, second }: DecidedVerdicts,
   waitMsMax: number,
 ): Promise<StoredVerdicts> {
-  const all = verdicts.flatMap((one) => one.verdicts);
+  const all = [...verdicts.flatMap((one) => one.verdicts), ...second.novelties];
   if (all.length === 0) return { anomalies: [], stored: true };
   const context = { tenant: tenant.id, idKey: tenant.keys.anomalyId, decidedAtMs };
-  const anomalies = all.map(({ verdict, receivedAtMs }) => anomalyOf(verdict, { ...context, receivedAtMs }));
+  const anomalies = all.map(({ verdict, receivedAtMs }) =>
+    anomalyOf(verdict, second.of(verdict.entity), { ...context, receivedAtMs }),
+  );
 
   const writing = parts.anomalies.upsert(tenant, anomalies).then(
     () => {

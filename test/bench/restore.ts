@@ -1,4 +1,4 @@
-import { detectors } from "../../src/core/detectors/index.ts";
+import { allDetectors } from "../../src/core/detectors/index.ts";
 import { FlowBatch } from "../../src/core/flow/flow-batch.ts";
 import { fold } from "../../src/core/flow/fold.ts";
 import { networkMatcher } from "../../src/core/flow/networks.ts";
@@ -26,7 +26,7 @@ const flowsPerBatch = 5000;
 /** A shard whose slots are full: half of its flows come from addresses that come but once, half from 40,000 hosts. */
 export function restoreFigures(seed: number, startMs: number): RestoreFigures {
   const storage = new SealedStorage();
-  const shard = new Shard({ storage, detectors });
+  const shard = new Shard({ storage, detectors: allDetectors });
   const random = new Random(seed);
   for (let i = 0; i < batches; i++) {
     const atMs = startMs + i * 5000;
@@ -38,7 +38,7 @@ export function restoreFigures(seed: number, startMs: number): RestoreFigures {
   }
   const gauges = shard.gauges();
   const beganMs = performance.now();
-  const restored = new Shard({ storage, detectors });
+  const restored = new Shard({ storage, detectors: allDetectors });
   const ms = performance.now() - beganMs;
   if (restored.gauges().entities !== gauges.entities) throw new Error("the shard that came back is another one");
   const { entities, state_bytes } = gauges;

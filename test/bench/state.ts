@@ -1,4 +1,4 @@
-import { detectors } from "../../src/core/detectors/index.ts";
+import { allDetectors } from "../../src/core/detectors/index.ts";
 import { FlowBatch } from "../../src/core/flow/flow-batch.ts";
 import { allowanceBuckets, fold } from "../../src/core/flow/fold.ts";
 import { networkMatcher } from "../../src/core/flow/networks.ts";
@@ -18,7 +18,7 @@ const allowanceMs = 600_000;
 
 /** What a shard remembers of these logs, as it would save it. */
 export function stateSize(logs: Iterable<string>, internal: readonly string[]): StateSize {
-  const slots = new Slots({ detectors });
+  const slots = new Slots({ detectors: allDetectors });
   const options = { hashKey: [1, 2], isInternal: networkMatcher(internal), allowanceMs } as const;
   const entities = new Set<string>();
   let flows = 0;

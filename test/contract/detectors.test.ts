@@ -4,7 +4,8 @@ import { thresholdsOf } from "../../src/core/detectors/configuration.ts";
 import type { Detector, Evicted, Opinion, SlotDetector } from "../../src/core/detectors/detector.ts";
 import { explained } from "../../src/core/detectors/explain.ts";
 import { isAlarm } from "../../src/core/detectors/forgetting.ts";
-import { detectors } from "../../src/core/detectors/index.ts";
+import { anomaly } from "../../src/core/detectors/anomaly.ts";
+import { allDetectors, detectors } from "../../src/core/detectors/index.ts";
 import { apiName, presets, settingsOf, type Preset, type Thresholds } from "../../src/core/detectors/thresholds.ts";
 import { StateReader, StateWriter } from "../../src/core/slots/state-bytes.ts";
 import { peersMax, severities, type Finding } from "../../src/core/verdict.ts";
@@ -131,17 +132,9 @@ function detectorContract(detector: Detector): void {
   });
 }
 
-/** What every detector owes to those who set its thresholds. */
-function thresholdContract(detector: Detector): void {
+/** What is said of thresholds. */
+function thresholdRanges(detector: Detector): void {
   const thresholds: Thresholds<Settings> = thresholdsOf(detector);
-  const balanced = settingsOf(thresholds);
-  const trace = lazily(() => traceOf(detector.id, 4));
-  const alarms = lazily(() => alarmsBy(detector, trace(), balanced));
-  const decided = lazily(() => [
-    ...new Set(alarms().flatMap(({ finding }) => (finding.observed ?? []).map(({ threshold }) => threshold))),
-  ]);
-  /** The same finding may still be made, but nobody is to act on it. */
-  const isQuiet = (finding: Finding | undefined) => finding === undefined || !isAlarm(finding);
 
   it("says of each threshold what it counts, its range, and what raising it costs", () => {
     expect(Object.keys(thresholds).length).toBeGreaterThan(0);
@@ -168,6 +161,21 @@ function thresholdContract(detector: Detector): void {
       expect(!isWhole || [...values, min, max].every(Number.isInteger), name).toBe(true);
     }
   });
+}
+
+/** What every detector owes to those who set its thresholds. */
+function thresholdContract(detector: Detector): void {
+  const thresholds: Thresholds<Settings> = thresholdsOf(detector);
+  const balanced = settingsOf(thresholds);
+  const trace = lazily(() => traceOf(detector.id, 4));
+  const alarms = lazily(() => alarmsBy(detector, trace(), balanced));
+  const decided = lazily(() => [
+    ...new Set(alarms().flatMap(({ finding }) => (finding.observed ?? []).map(({ threshold }) => threshold))),
+  ]);
+  /** The same finding may still be made, but nobody is to act on it. */
+  const isQuiet = (finding: Finding | undefined) => finding === undefined || !isAlarm(finding);
+
+  thresholdRanges(detector);
 
   it("finds no more by the quiet preset, and no less by the sensitive one", () => {
     const count = (settings: Settings) => alarmsBy(detector, trace(), settings).length;
@@ -260,9 +268,8 @@ function jumbled(flows: readonly TraceFlow[], seed: number): TraceFlow[] {
     .map(({ flow }) => flow);
 }
 
-/** What every detector owes to the memory that it shares. */
-function memoryContract(detector: Detector): void {
-  const trace = lazily(() => flowsInAlarm(detector));
+/** What every member of a slot owes to the memory that it shares. */
+function boundsContract(detector: Detector): void {
   const crowded = lazily(() => crowdedTrace(detector));
   const roomy = lazily(() => settled(detector, { flows: crowded() }));
   const bytesMax = lazily(() => Math.round(Math.max(...roomy().log.map(({ bytes }) => bytes)) / 4));
@@ -284,6 +291,24 @@ function memoryContract(detector: Detector): void {
       expect(counts).toEqual(countsAnew);
     }
   });
+
+  it("settles alike, however its contacts were cut and whenever it was restored", () => {
+    const whole = settled(detector, { flows: crowded(), bytesMax: bytesMax() });
+    expect(whole.log.some(({ evicted }) => evicted.entities > 0)).toBe(true);
+    for (const options of [{ pieces: 5 }, { pieces: 12, isReversed: true }, { isRestored: true }]) {
+      const other = settled(detector, { flows: crowded(), bytesMax: bytesMax(), ...options });
+      expect(other.log).toEqual(whole.log);
+      expect(saidBy(other, detector)).toEqual(saidBy(whole, detector));
+    }
+  });
+}
+
+/** And what those owe that raise alarms. */
+function memoryContract(detector: Detector): void {
+  const trace = lazily(() => flowsInAlarm(detector));
+  const crowded = lazily(() => crowdedTrace(detector));
+  const roomy = lazily(() => settled(detector, { flows: crowded() }));
+  const bytesMax = lazily(() => Math.round(Math.max(...roomy().log.map(({ bytes }) => bytes)) / 4));
 
   it("settles within its bound, and forgets none in alarm", () => {
     const tight = Math.round(bytesMax() / 8);
@@ -330,16 +355,6 @@ function memoryContract(detector: Detector): void {
     const { slot } = settled(detector, { flows: trace() });
     slot.settle(0, Infinity);
     expect(slot.bytes / alarmsOf(restored(detector, slot)).length).toBeLessThan(alarmBytesMax(detector));
-  });
-
-  it("settles alike, however its contacts were cut and whenever it was restored", () => {
-    const whole = settled(detector, { flows: crowded(), bytesMax: bytesMax() });
-    expect(whole.log.some(({ evicted }) => evicted.entities > 0)).toBe(true);
-    for (const options of [{ pieces: 5 }, { pieces: 12, isReversed: true }, { isRestored: true }]) {
-      const other = settled(detector, { flows: crowded(), bytesMax: bytesMax(), ...options });
-      expect(other.log).toEqual(whole.log);
-      expect(saidBy(other, detector)).toEqual(saidBy(whole, detector));
-    }
   });
 
   it("finds the same, packed or not", () => {
@@ -511,10 +526,16 @@ for (const detector of detectors) {
       thresholdContract(detector);
     });
     describe("bounds", () => {
+      boundsContract(detector);
       memoryContract(detector);
     });
   });
 }
+
+describe("anomaly", () => {
+  thresholdRanges(anomaly);
+  boundsContract(anomaly);
+});
 
 it("has severities in which medium is what an analyst should look at", () => {
   expect(severities.filter((severity) => isAlarm({ severity } as Finding))).toEqual(["medium", "high", "critical"]);
@@ -537,6 +558,6 @@ it("lists every detector of the folder", () => {
     "thresholds.ts",
     "windowed.ts",
   ]);
-  const named = detectors.map(({ id }) => `${id.replaceAll("_", "-")}.ts`);
+  const named = allDetectors.map(({ id }) => `${id.replaceAll("_", "-")}.ts`);
   expect(files.filter((file) => !shared.has(file!)).sort()).toEqual(named.sort());
 });

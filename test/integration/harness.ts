@@ -13,6 +13,9 @@ import type { AuditEvent } from "../../src/security/audit.ts";
 import { directoryOf, type Directory, type DirectoryReader } from "../../src/security/directory.ts";
 import type { Tenant } from "../../src/security/tenant.ts";
 import { localKeyProvider } from "../../src/security/key-provider.ts";
+import { ModelCache, type ModelCacheParts } from "../../src/inference/model-cache.ts";
+import type { ModelName, ModelPackage } from "../../src/inference/model.ts";
+import { Registry, type RegistryParts } from "../../src/inference/registry.ts";
 import { DataKeyring, derivedKeyring, type DataKeyringParts } from "../../src/security/keyring.ts";
 import { d1AnomalyStore } from "../../src/storage/d1-anomaly-store.ts";
 import type { AuditLog } from "../../src/storage/audits.ts";
@@ -25,14 +28,17 @@ import { D1Directory } from "../../src/storage/d1-directory.ts";
 import { deleteRows } from "../../src/storage/d1-rows.ts";
 import { databasesOf } from "../../src/storage/databases.ts";
 import { DirectorySeal } from "../../src/security/directory-seal.ts";
+import { unpacked } from "../../src/storage/model-package.ts";
 import { Acknowledgements } from "../../src/tiers/acknowledgements.ts";
 import { ApiKeys } from "../../src/tiers/api-keys.ts";
 import { Configurations } from "../../src/tiers/configurations.ts";
 import { DataKeys, type DataKeysParts } from "../../src/tiers/data-keys.ts";
 import { FactsExchange } from "../../src/tiers/facts-exchange.ts";
+import { ModelVersions, type ModelVersionsParts } from "../../src/tiers/model-versions.ts";
 import { Quotas } from "../../src/tiers/quotas.ts";
 import { shardName } from "../../src/tiers/shard-call.ts";
 import { Tenants, type TenantsParts } from "../../src/tiers/tenants.ts";
+import { tinyForest, tinySequence } from "../support/tiny-models.ts";
 
 /** 2026-11-22T17:00:00Z */
 export const hourMs = Date.UTC(2026, 10, 22, 17);
@@ -81,13 +87,21 @@ export class FakeShard implements EntityShardRpc {
     this.#seen.set(request.batchKey, request.bodyDigest);
     const { receivedAtMs } = request;
     const verdicts = this.verdicts.map((one) => ({ slot: 0, verdict: one, receivedAtMs }));
-    return { status: "applied", late: this.late, repaired: false, verdicts, factsRevision: 0, decidedAtMs: clock.now };
+    return {
+      status: "applied",
+      late: this.late,
+      repaired: false,
+      verdicts,
+      candidates: [],
+      factsRevision: 0,
+      decidedAtMs: clock.now,
+    };
   }
 
   async end(): Promise<EndResult> {
     this.#failMaybe();
     const verdicts = this.verdicts.map((one) => ({ slot: 0, verdict: one, receivedAtMs: clock.now }));
-    return { verdicts, decidedAtMs: clock.now };
+    return { verdicts, candidates: [], decidedAtMs: clock.now };
   }
 
   async facts(): Promise<{ facts: PackedFacts }> {
@@ -117,8 +131,9 @@ class FakeAudit implements AuditLog {
   }
 
   async withChange(tenant: string, event: AuditEvent, statements: () => D1PreparedStatement[]) {
-    const results = await env.DB.batch(statements());
-    if (results[0].meta.changes > 0) this.events.push({ tenant, ...event });
+    const change = statements();
+    const results = change.length > 0 ? await env.DB.batch(change) : [];
+    if (results.length === 0 || results[0].meta.changes > 0) this.events.push({ tenant, ...event });
     return results;
   }
 
@@ -194,6 +209,36 @@ export function dataKeysOf(more: Partial<DataKeysParts> = {}): DataKeys {
   });
 }
 
+/** What ships with the Worker, in tests that are not about it. */
+const tinyModels = new Map<ModelName, ModelPackage>([
+  ["isolation_forest", tinyForest()],
+  ["lstm_autoencoder", tinySequence()],
+]);
+
+/** Models as an isolate finds them that has just started: the real object, KV and R2. Whatever is uploaded passes. */
+export function modelsOf(more: Partial<ModelVersionsParts & RegistryParts & ModelCacheParts<ModelPackage>> = {}) {
+  const pending: Promise<unknown>[] = [];
+  const events: Parameters<Log>[0][] = [];
+  const parts = {
+    clock,
+    log: (event: Parameters<Log>[0]) => void events.push(event),
+    waitUntil: (promise: Promise<unknown>) => void pending.push(promise),
+    registry: () => env.MODEL_REGISTRY.get(env.MODEL_REGISTRY.idFromName("models")),
+    builtIn: tinyModels,
+    audit: auditOf(),
+    tryPackage: async () => {},
+    ...more,
+  };
+  const cache = new ModelCache({ kv: env.MODEL_CACHE, bucket: env.MODELS, decode: unpacked, ...parts });
+  const inForce = new Registry({ ...parts, cache });
+  const versions = new ModelVersions({ ...parts, cache, changed: () => inForce.changed() });
+  /** What goes on behind the answers. */
+  const settled = async () => {
+    for (let done = 0; done < pending.length;) await pending[done++];
+  };
+  return { cache, inForce, versions, events, settled };
+}
+
 /** An app over the real D1 and a fake shard. */
 export function testApp(more: Partial<ApiDeps> = {}) {
   const shard = new FakeShard();
@@ -207,6 +252,7 @@ export function testApp(more: Partial<ApiDeps> = {}) {
     keyring,
     ...administrationOf(),
     dataKeys: dataKeysOf(),
+    modelVersions: modelsOf({ audit }).versions,
     directory: directoryWith([]),
     quotas: new Quotas(),
     audit,
@@ -256,6 +302,7 @@ export function anomaly(n: number, more: Partial<Anomaly> = {}): Anomaly {
     receivedAtMs: hourMs - 20,
     decidedAtMs: hourMs - 10,
     tiers: [{ tier: 1, ran: true, reason: null }],
+    models: [],
     ...more,
   };
 }

@@ -3,7 +3,7 @@ import { env, evictDurableObject, runDurableObjectAlarm, runInDurableObject } fr
 import { expect, it } from "vitest";
 import { readConfig, type Config } from "../../src/config.ts";
 import { unconfigured } from "../../src/core/detectors/configuration.ts";
-import { detectors } from "../../src/core/detectors/index.ts";
+import { allDetectors } from "../../src/core/detectors/index.ts";
 import { packContacts } from "../../src/core/flow/pack-contacts.ts";
 import type { Tenant } from "../../src/security/tenant.ts";
 import { d1AnomalyStore } from "../../src/storage/d1-anomaly-store.ts";
@@ -60,7 +60,7 @@ class RealRun {
     };
     const { isInternal, keys } = this.#tenant;
     const { allowanceMs } = config;
-    this.#oracle = new Oracle({ hashKey: keys.entityHash, isInternal, allowanceMs, detectors });
+    this.#oracle = new Oracle({ hashKey: keys.entityHash, isInternal, allowanceMs, detectors: allDetectors });
   }
 
   /** Posts a batch until it is taken, while its shards die and forget; then the oracle learns it. */

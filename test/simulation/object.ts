@@ -56,11 +56,11 @@ export class SimulatedObject implements EntityShardRpc {
   }
 
   async end(request: EndRequest): Promise<EndResult> {
-    const verdicts = await this.#call((shard) => {
+    const ended = await this.#call((shard) => {
       shard.end(request);
-      return shard.pending();
+      return { verdicts: shard.pending(), candidates: shard.takeCandidates() };
     });
-    return { verdicts, decidedAtMs: this.#parts.world.clock.nowMs() };
+    return { ...ended, decidedAtMs: this.#parts.world.clock.nowMs() };
   }
 
   facts(everything: boolean): Promise<{ facts: PackedFacts }> {

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readConfig } from "../../src/config.ts";
 import { unconfigured } from "../../src/core/detectors/configuration.ts";
-import { detectors } from "../../src/core/detectors/index.ts";
+import { allDetectors } from "../../src/core/detectors/index.ts";
 import type { Detector } from "../../src/core/detectors/detector.ts";
 import type { Threshold } from "../../src/core/detectors/thresholds.ts";
 import { shardOfSlot } from "../../src/core/flow/split-contacts.ts";
@@ -37,7 +37,7 @@ export interface Outcome {
 }
 
 /** So low that a few dozen flows make an attack. */
-const sensitive: readonly Detector[] = detectors.map((kind) => {
+const sensitive: readonly Detector[] = allDetectors.map((kind) => {
   const { unansweredMin, unsolicitedMin } = kind.thresholds as { [name: string]: Threshold };
   if (!unansweredMin || !unsolicitedMin) return kind;
   const low = {

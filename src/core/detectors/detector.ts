@@ -1,7 +1,8 @@
 import type { Contacts } from "../flow/contacts.ts";
 import type { FactsOfSlot, NetworkFacts } from "../slots/network-facts.ts";
 import type { StateReader, StateWriter } from "../slots/state-bytes.ts";
-import type { Finding, Threat } from "../verdict.ts";
+import type { Shown } from "../features/candidate.ts";
+import type { AddressWords, Finding, Threat } from "../verdict.ts";
 import type { Thresholds } from "./thresholds.ts";
 
 /** Indexes into the columns of contacts. */
@@ -69,6 +70,11 @@ export interface SlotDetector {
   configure(settings: object): void;
   /** Tells what it knows of the network as a whole: on what closed since the last call, or on everything. */
   tell?(facts: FactsOfSlot, everything: boolean): void;
+  /**
+   * Hosts that models should look at: of those whose window closed since the last call, and of `suspects`, on which there
+   * is a new finding. At most `candidatesMax`.
+   */
+  candidates?(suspects: readonly AddressWords[], facts: NetworkFacts): Shown[];
   /** Writes what `create` takes back after an eviction. */
   save(writer: StateWriter): void;
   /** Memory that its state takes, in bytes: an estimate from the state alone, the same however it was reached. */

@@ -1,3 +1,4 @@
+import { anomaly } from "./anomaly.ts";
 import { bruteForce } from "./brute-force.ts";
 import { c2Beacon } from "./c2-beacon.ts";
 import { ddos } from "./ddos.ts";
@@ -12,7 +13,7 @@ import { longConnection } from "./long-connection.ts";
 import { portScan } from "./port-scan.ts";
 import { rareService } from "./rare-service.ts";
 
-/** All detectors, in the order in which their findings are listed. */
+/** Those that find by themselves, in the order in which their findings are listed. */
 export const detectors: readonly Detector[] = [
   portScan,
   ddos,
@@ -27,3 +28,6 @@ export const detectors: readonly Detector[] = [
   internalFanIn,
   policy,
 ] as const;
+
+/** What every slot has: these, and the memory of hosts that models look at. The last, so that it knows who is suspect. */
+export const allDetectors: readonly Detector[] = [...detectors, anomaly];

@@ -27,7 +27,7 @@ export interface Windowed<S extends EntityState, M, Settings extends object> {
   /** Above 0, higher stays longer. */
   interest(state: S): number;
   /** Has the memory learn from a window that has closed, and on which there was an alarm or not. */
-  remember?(entry: Entry<S>, memory: M, isAlarm: boolean): void;
+  remember?(entry: Entry<S>, memory: M, isAlarm: boolean, now: Now<Settings>): void;
   /** Whether an entity is worth a memory; all are unless told. */
   isRemembered?(entry: Entry<S>): boolean;
   /** Tells what a window shows of the network as a whole: one that has closed, or an open one that is not small. */
@@ -36,6 +36,12 @@ export interface Windowed<S extends EntityState, M, Settings extends object> {
   tellsWhileOpen?: true;
   /** Whether its entities are those of the tenant's own hosts that call somebody outside: their number is told. */
   isOfCallers?: true;
+}
+
+/** What is in force, and what is known of the network, when a window closes. */
+export interface Now<Settings> {
+  settings: Readonly<Settings>;
+  facts: NetworkFacts | undefined;
 }
 
 /** What a judgement may rest on beside the window itself. */
@@ -60,12 +66,18 @@ const noMemory: MemoryCodec<undefined> = {
   bytes: () => 0,
 };
 
+/** One slot's memory of such a detector, for those who look into it. */
+export interface WindowedDetector<S extends EntityState, M> extends SlotDetector {
+  readonly windows: EntityWindows<S>;
+  readonly memories: EntityMemory<M>;
+}
+
 /** One slot's memory of such a detector. */
 export function windowed<S extends EntityState, M, Settings extends object>(
   kind: Windowed<S, M, Settings>,
   initial: Readonly<Settings>,
   saved?: StateReader,
-): SlotDetector {
+): WindowedDetector<S, M> {
   const windows = new EntityWindows(kind.lengthMs, kind.codec);
   const codec = kind.memory ?? (noMemory as unknown as MemoryCodec<M>);
   const memories = new EntityMemory(codec, kind.forgetMs ?? forgetAfterMs);
@@ -80,6 +92,8 @@ export function windowed<S extends EntityState, M, Settings extends object>(
   const toldHosts = new Map<number, number>();
   const knownWith = (facts?: NetworkFacts): Known<M> => ({ memoryOf: (address) => memories.get(address), facts });
   return {
+    windows,
+    memories,
     learn(contacts) {
       kind.learn(contacts, windows);
     },
@@ -104,7 +118,7 @@ export function windowed<S extends EntityState, M, Settings extends object>(
         const found = judge(entry, true);
         if (kind.remember === undefined || kind.isRemembered?.(entry) === false) continue;
         const endMs = entry.windowStartMs + kind.lengthMs;
-        memories.learn(entry.address, endMs, (memory) => kind.remember!(entry, memory, found));
+        memories.learn(entry.address, endMs, (memory) => kind.remember!(entry, memory, found, { settings, facts }));
       }
       if (closed.length > 0) memories.expire(closedMs);
       if (kind.tell && closed.length > 0) untold = [...untold, ...closed];

@@ -35,3 +35,12 @@ export function serviceName(service: number): string {
   const name = protocolName(protocol);
   return protocol === Protocol.Icmp || protocol === Protocol.Icmp6 ? name : `${servicePort(service)}/${name}`;
 }
+
+/** Services that programs on ordinary hosts poll all day. */
+const commonPorts = new Set([
+  22, 25, 53, 80, 110, 123, 143, 443, 465, 587, 853, 993, 995, 1883, 3478, 5222, 5223, 5228, 8080, 8443, 8883,
+]);
+
+export function isUncommon(service: number): boolean {
+  return !commonPorts.has(servicePort(service));
+}

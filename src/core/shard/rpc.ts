@@ -1,4 +1,5 @@
 import type { Configuration } from "../detectors/configuration.ts";
+import type { Candidate } from "../features/candidate.ts";
 import type { PackedContacts } from "../flow/pack-contacts.ts";
 import type { KnownRecord } from "../slots/slots.ts";
 import type { PackedFacts } from "../slots/network-facts.ts";
@@ -35,6 +36,8 @@ export type ApplyResult =
       repaired: boolean;
       /** New revisions since the last call. */
       verdicts: PendingVerdict[];
+      /** Hosts that models should look at, at most `candidatesMax`. */
+      candidates: Candidate[];
       /** Rises with each change of what it knows of the network, while the object lives. */
       factsRevision: number;
       decidedAtMs: number;
@@ -62,6 +65,7 @@ export interface EndRequest {
 export interface EndResult {
   /** All that are not known to be stored: those of an earlier call whose answer was lost as well. */
   verdicts: PendingVerdict[];
+  candidates: Candidate[];
   decidedAtMs: number;
 }
 

@@ -2,6 +2,7 @@ import type { Contacts } from "../flow/contacts.ts";
 import { allowanceBuckets } from "../flow/fold.ts";
 import { unpackContacts } from "../flow/pack-contacts.ts";
 import type { Detector } from "../detectors/detector.ts";
+import { byReason, candidatesMax, type Candidate } from "../features/candidate.ts";
 import { SlotSet } from "../slots/slot-set.ts";
 import type { Acknowledgement, PendingVerdict, Slot, SlotBounds } from "../slots/slot.ts";
 import { Slots, slotsOf } from "../slots/slots.ts";
@@ -76,6 +77,8 @@ export class Shard {
     this.#keys = new KeySegments(storage);
     this.#facts = new StoredFacts(storage);
     this.restored = this.#restore();
+    // Those of a replay were shown before.
+    this.takeCandidates();
   }
 
   /** Learns one part of a batch: logs it, then changes state. A repeat does what is missing, and changes nothing else. */
@@ -109,6 +112,7 @@ export class Shard {
       late,
       repaired: before !== undefined,
       verdicts: done.verdicts,
+      candidates: this.takeCandidates(),
       factsRevision: this.#slots.facts.revision,
       decidedAtMs: nowMs,
     };
@@ -117,6 +121,12 @@ export class Shard {
   /** The input has ended: closes every window. */
   end({ receivedAtMs, acknowledged, facts, configuration }: EndRequest): PendingVerdict[] {
     return this.#do({ kind: "end", receivedAtMs, configuration }, nothing, acknowledged, { facts }).verdicts;
+  }
+
+  /** What models should look at, since the last call; those of the best reasons, where there are many. */
+  takeCandidates(): Candidate[] {
+    const all = this.#slots.used().flatMap((slot) => slot.takeCandidates());
+    return all.length <= candidatesMax ? all : all.sort(byReason).slice(0, candidatesMax);
   }
 
   /** What its slots know of the network as a whole; that of open windows only if `everything` is asked for. */

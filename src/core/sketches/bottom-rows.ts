@@ -100,6 +100,10 @@ export class BottomRows {
     return total;
   }
 
+  hash(row: number): number {
+    return this.#rows[row * this.#stride];
+  }
+
   label(row: number): number {
     return this.#rows[row * this.#stride + 1];
   }

@@ -1,6 +1,8 @@
 import { replaces, settingsIn, unconfigured, type Configuration } from "../detectors/configuration.ts";
 import { nothingEvicted, type Detector, type SlotContacts, type SlotDetector } from "../detectors/detector.ts";
 import { explained } from "../detectors/explain.ts";
+import { candidatesMax, type Candidate } from "../features/candidate.ts";
+import { parseAddress } from "../flow/address.ts";
 import { bucketMs, periodBuckets } from "../flow/contacts.ts";
 import { severities, type Finding, type Verdict, type VerdictState } from "../verdict.ts";
 import type { FactsOfSlot, NetworkFacts } from "./network-facts.ts";
@@ -95,6 +97,7 @@ export class Slot {
   #bytesMeasured = 0;
   readonly #published = new Map<string, Published>();
   readonly #pending = new Map<string, PendingVerdict>();
+  #candidates: Candidate[] = [];
 
   /** `reader` gives what `save` wrote. A detector that cannot read its part of it starts empty, and says so. */
   constructor(
@@ -228,6 +231,13 @@ export class Slot {
     for (const detector of this.#detectors) detector.tell?.(facts.ofSlot(this.index), true);
   }
 
+  /** What models should look at, since the last call. Nothing is kept of it: opinions may be missing, verdicts not. */
+  takeCandidates(): Candidate[] {
+    const taken = this.#candidates;
+    this.#candidates = [];
+    return taken;
+  }
+
   /** Not known to be stored. */
   pending(): Iterable<PendingVerdict> {
     return this.#pending.values();
@@ -307,7 +317,22 @@ export class Slot {
       const kind = this.#kinds.findIndex(({ id }) => id === finding.threat);
       publish(kind, finding, frozen ? "final" : "withdrawn");
     }
+    this.#choose(verdicts, receivedAtMs);
     return verdicts;
+  }
+
+  /** Has models look at the hosts that the verdicts are about, and at whom the detectors choose besides. */
+  #choose(verdicts: readonly Verdict[], receivedAtMs: number): void {
+    const suspects = verdicts.flatMap(({ entity, state }) => {
+      const address = state === "withdrawn" ? undefined : parseAddress(entity);
+      return address ? [address] : [];
+    });
+    for (const detector of this.#detectors) {
+      for (const shown of detector.candidates?.(suspects, this.#facts) ?? []) {
+        if (this.#candidates.length < candidatesMax)
+          this.#candidates.push({ ...shown, slot: this.index, receivedAtMs });
+      }
+    }
   }
 
   /** Lets go of what outgrew a bound of its own; returns how much, by detector. */

@@ -1,5 +1,5 @@
 import { slotContacts, type SlotContacts, type SlotDetector } from "../../../src/core/detectors/detector.ts";
-import { detectors } from "../../../src/core/detectors/index.ts";
+import { allDetectors } from "../../../src/core/detectors/index.ts";
 import { settingsOf } from "../../../src/core/detectors/thresholds.ts";
 import { bucketMs, periodBuckets, type Contacts } from "../../../src/core/flow/contacts.ts";
 import { slotCount, slotOf } from "../../../src/core/flow/keyed-hash.ts";
@@ -61,7 +61,7 @@ export class DetectorBench {
 
   #detectorsOf(slot: number): SlotDetector[] {
     let own = this.#slots.get(slot);
-    if (!own) this.#slots.set(slot, (own = detectors.map((kind) => kind.create(settingsOf(kind.thresholds)))));
+    if (!own) this.#slots.set(slot, (own = allDetectors.map((kind) => kind.create(settingsOf(kind.thresholds)))));
     return own;
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { detectors } from "../../../src/core/detectors/index.ts";
+import { allDetectors } from "../../../src/core/detectors/index.ts";
 import type { Detector } from "../../../src/core/detectors/detector.ts";
 import { Outcome } from "../../../src/core/flow/flow-batch.ts";
 import { BatchLedger } from "../../../src/core/shard/batch-ledger.ts";
@@ -26,7 +26,7 @@ const ended = { receivedAtMs: 0, acknowledged: [] };
 const log = { rowsMax: 8, bytesMax: 1 << 20 };
 
 function shardOn(storage: MemoryStorage, more: Partial<ShardOptions> = {}): Shard {
-  return new Shard({ storage, detectors, log, ...more });
+  return new Shard({ storage, detectors: allDetectors, log, ...more });
 }
 
 /** What is said at last about the one scan, whatever its revision. */
@@ -142,7 +142,7 @@ describe("a shard", () => {
 
   it("has a detector of another version read the state of the old one if it can, and else warm up", () => {
     const next = (migrate?: Detector["migrate"]) =>
-      detectors.map((kind) => ({ ...kind, version: kind.version + 1, ...(migrate && { migrate }) }));
+      allDetectors.map((kind) => ({ ...kind, version: kind.version + 1, ...(migrate && { migrate }) }));
     const restored = [next((saved) => saved), next()].map((kinds) => {
       const storage = new MemoryStorage();
       posted(shardOn(storage), 1, 61);

@@ -28,6 +28,7 @@ function anomaly(changes: Partial<StoredAnomaly> = {}): StoredAnomaly {
     receivedAtMs: hourMs,
     decidedAtMs: hourMs,
     tiers: [{ tier: 1, ran: true, reason: null }],
+    models: [],
     storedRevision: 9,
     storedAtMs: hourMs,
     ...changes,

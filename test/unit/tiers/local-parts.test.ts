@@ -30,6 +30,7 @@ function anomaly(id: string, revision: number, changes: Partial<Anomaly> = {}): 
     receivedAtMs: 0,
     decidedAtMs: 0,
     tiers: [],
+    models: [],
     ...changes,
   };
 }

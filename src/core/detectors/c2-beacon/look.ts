@@ -1,5 +1,5 @@
 import { Protocol } from "../../flow/flow-batch.ts";
-import { serviceOf, servicePort } from "../../flow/protocols.ts";
+import { isUncommon, serviceOf } from "../../flow/protocols.ts";
 import type { ContactSeries } from "../../sketches/contact-series.ts";
 import type { Habit } from "../../sketches/known-peers.ts";
 import type { Pair } from "../../sketches/source-pairs.ts";
@@ -61,7 +61,7 @@ export function lookAt(pair: Pair, scoreMin: number): Look | undefined {
   const contacts = Math.round((pair.series.requests * begins.length) / atMs.length);
   const timing = spreadOf(gaps, 1);
   const hasBeat = timing.mad <= deviationMax * timing.median;
-  const uncommon = isUncommon(pair);
+  const uncommon = isUncommon(pair.service);
   if (timing.score < scoreMin && !hasBeat && !uncommon && begins.length < rhythmStartsMin) return undefined;
   const size = spreadOf(bytes, 0);
   const beat = hasBeat ? beatOf(gaps, timing) : noBeat;
@@ -116,16 +116,11 @@ export function isSmallTalk({ service, series }: Pair, of: number): boolean {
   return service === of && sourcePackets <= 2 * requests && sourceBytes <= smallRequestBytes * requests;
 }
 
-/** Services that programs on ordinary hosts poll all day: regularity towards them is no news. */
-const commonPorts = new Set([
-  22, 25, 53, 80, 110, 123, 143, 443, 465, 587, 853, 993, 995, 1883, 3478, 5222, 5223, 5228, 8080, 8443, 8883,
-]);
-/** Of these, mail, chat, push and device messages: that their clients poll or keep alive, alike each time, is the protocol. */
+/**
+ * Of the common services, mail, chat, push and device messages: that their clients poll or keep alive, alike each time, is
+ * the protocol.
+ */
 export const keepAlivePorts = new Set([110, 143, 993, 995, 1883, 3478, 5222, 5223, 5228, 8883]);
-
-export function isUncommon({ service }: Pair): boolean {
-  return !commonPorts.has(servicePort(service));
-}
 
 /** Regular enough to be remembered as what a host does. */
 export const habitScoreMin = 0.8;

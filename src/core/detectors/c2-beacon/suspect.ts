@@ -1,5 +1,5 @@
 import { Protocol } from "../../flow/flow-batch.ts";
-import { servicePort, serviceProtocol } from "../../flow/protocols.ts";
+import { isUncommon, servicePort, serviceProtocol } from "../../flow/protocols.ts";
 import { ContactSeries } from "../../sketches/contact-series.ts";
 import type { KnownPeers } from "../../sketches/known-peers.ts";
 import { hashOf, type Pair, type SourcePairs } from "../../sketches/source-pairs.ts";
@@ -13,7 +13,6 @@ import {
   habitOf,
   isSmallTalk,
   isSure,
-  isUncommon,
   keepAlivePorts,
   lookAt,
   ntpService,
@@ -60,7 +59,7 @@ export function judgePair(pair: Pair, settings: Readonly<C2BeaconSettings>, cont
   const look = lookAt(pair, settings.timingScoreMin);
   if (!look || look.contacts < contactsMin) return undefined;
   const regular = isRegular(look, settings);
-  if (!regular && !isUncommon(pair)) return undefined;
+  if (!regular && !isUncommon(pair.service)) return undefined;
   const activity = activityOf(pair);
   const prevalence = prevalenceOf(pair, context);
   const age = ageOf(look, activity, settings, context);
@@ -97,7 +96,7 @@ function reasonsOf({ look, regular, activity, age }: Judged, settings: Readonly<
   const uniform = size.score >= settings.sizeScoreMin || unansweredShare >= silentShareMin;
   const isMessage = regular && uniform && targetBytes <= settings.answerBytesMax * requests;
   const reasons: Reason[] = [];
-  if (isUncommon(pair) && isMature) {
+  if (isUncommon(pair.service) && isMature) {
     const isHabit = age.calmDays >= uncommonHabitDays;
     if (regular && !isHabit && activity.bins >= settings.activeBinsMin) reasons.push("uncommon_service");
     if (isPersistent(look, activity, settings)) reasons.push("unanswered");
@@ -229,7 +228,7 @@ function judgeGroup(group: Pair[], settings: Readonly<C2BeaconSettings>, context
   if (!isSure(look.beat) || !isRegular(look, settings)) return undefined;
   const activity = activityOf(all);
   const reasons: Reason[] = ["fails_over"];
-  if (isUncommon(all) && activity.bins >= settings.activeBinsMin) reasons.push("uncommon_service");
+  if (isUncommon(all.service) && activity.bins >= settings.activeBinsMin) reasons.push("uncommon_service");
   const age = ageOf(look, activity, settings, context);
   const suspect = {
     look,
