@@ -1,5 +1,8 @@
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
+import { Response } from "miniflare";
 import { defineConfig } from "vitest/config";
 
 /** Pure parts: they run in both worlds, since both run them. */
@@ -25,6 +28,10 @@ const bindings = {
 /** Only so that a hang ends, in ms: no test asserts on time, and a busy machine takes its own. */
 const testTimeout = 120_000;
 
+/** The runtime of models, for test/integration/onnx-module.ts. */
+const onnxWasm = () =>
+  new Response(readFileSync(fileURLToPath(import.meta.resolve("onnxruntime-web/ort-wasm-simd-threaded.wasm"))));
+
 export default defineConfig({
   test: {
     // As many files at a time as there are cores; by default one less.
@@ -44,12 +51,23 @@ export default defineConfig({
         },
       },
       {
-        plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" }, miniflare: { bindings } })],
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: "./wrangler.toml" },
+            miniflare: { bindings, serviceBindings: { ONNX_WASM: onnxWasm } },
+          }),
+        ],
         test: {
           name: "workerd",
           testTimeout,
           include: [...inBothWorlds, "test/integration/**/*.test.ts"],
           exclude: nodeOnly,
+          // So that only tests that run a model load the runtime.
+          alias: [
+            { find: /^.*\/onnx-module\.ts$/, replacement: `${import.meta.dirname}/test/integration/onnx-module.ts` },
+          ],
+          // It imports its own files without their endings.
+          deps: { optimizer: { ssr: { enabled: true, include: ["itty-durable"] } } },
           setupFiles: ["test/integration/apply-migrations.ts"],
           provide: { migrations: await readD1Migrations("src/storage/migrations") },
         },

@@ -1,26 +1,42 @@
 import type { Cost } from "../../test/bench/cost.ts";
-import { runBench, type BenchResult, type Spread } from "../../test/bench/run.ts";
-import { command, wholeNumber } from "./command.ts";
+import { installNative, runModelBench, type ModelBenchResult } from "../../test/bench/models.ts";
+import { runBench, type BenchResult } from "../../test/bench/run.ts";
+import type { Spread } from "../../test/bench/spread.ts";
+import { command, oneOf, wholeNumber } from "./command.ts";
 import { table, thousands } from "./table.ts";
 
 export const bench = command({
-  meta: { name: "bench", description: "Measure parsing, the way end to end, and latency" },
+  meta: { name: "bench", description: "Measure parsing, the way end to end, latency, and models" },
   args: {
     seed: { type: "string", default: "1", description: "Seed of the traffic" },
     rounds: { type: "string", default: "7", description: "Rounds that count" },
     bodies: { type: "string", default: "40", description: "Bodies of 5,000 flows in a round" },
+    part: { type: "string", default: "all", description: "all, flows or models" },
+    native: {
+      type: "boolean",
+      description: "Measure the native ONNX Runtime beside, installed into a temporary folder",
+    },
     json: { type: "boolean", description: "The result as JSON" },
   },
   async run({ args }) {
+    const rounds = wholeNumber("rounds", args.rounds, 1, 100);
     const options = {
       seed: wholeNumber("seed", args.seed, 0, 0xffffff),
-      rounds: wholeNumber("rounds", args.rounds, 1, 100),
+      rounds,
       bodies: wholeNumber("bodies", args.bodies, 1, 1000),
     };
-    const result = await runBench(options, (text) => process.stderr.write(`${text}\n`));
-    console.log(args.json ? JSON.stringify(result, null, 1) : report(result));
+    const part = oneOf("part", args.part, ["all", "flows", "models"]);
+    const say = (text: string) => void process.stderr.write(`${text}\n`);
+    const native = args.native ? await installNative(say) : process.env[nativeVariable];
+    const flows = part === "models" ? undefined : await runBench(options, say);
+    const models = part === "flows" ? undefined : await runModelBench({ rounds, native }, say);
+    const reports = [flows && report(flows), models && modelReport(models)].filter((text) => text !== undefined);
+    console.log(args.json ? JSON.stringify({ ...flows, ...(models && { models }) }, null, 1) : reports.join("\n\n"));
   },
 });
+
+/** The folder of an `npm install onnxruntime-node`. */
+const nativeVariable = "WEIR_ONNXRUNTIME_NODE";
 
 const partNames = {
   gunzip: "gunzip alone",
@@ -90,6 +106,50 @@ function report({
     `restore of a full shard: ${Math.round(restore.ms)} ms (${thousands(restore.entities)} entities, ${(restore.state_bytes / 1e6).toFixed(0)} MB of memory; ${(restore.blob_bytes / 1e6).toFixed(0)} MB read, ${restore.log_entries} log entries done again; wanted ≤ 1,000)`,
     `latency at ${thousands(latency.flows_per_s)} flows/s, ${latency.batches} batches of ${thousands(latency.flows_per_batch)}: p50 ${latency.p50_ms.toFixed(1)} ms, p99 ${latency.p99_ms.toFixed(1)} ms (wanted ≤ 1,000)`,
     `with an attack in them: ${latency.attacks_stored} of ${latency.attacks} answered with stored verdicts, p99 ${latency.attack_p99_ms.toFixed(1)} ms`,
+  ].join("\n");
+}
+
+/** Wanted at 64 rows a run, over the native runtime. */
+const ratioMax = { isolation_forest: 1.5, lstm_autoencoder: 4.5 };
+
+function modelReport({
+  rounds,
+  basis,
+  models,
+  explain_us_per_row: explain,
+  score_us_per_row: score,
+  cold_ms: cold,
+  memory_bytes: memory,
+}: ModelBenchResult): string {
+  const cells = (spread: Spread | null, digits: number) =>
+    spread ? [spread.median, spread.min, spread.max].map((x) => x.toFixed(digits)).join(" / ") : "–";
+  const megabytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
+  return [
+    `models, ${rounds} rounds, interleaved: median / min / max`,
+    "",
+    table(
+      [
+        `µs per row (${basis === "cpu" ? "CPU of the process" : "time on the clock"})`,
+        "rows a run",
+        "in workerd",
+        "native",
+        "ratio",
+        "wanted",
+      ],
+      models.map(({ model, rows, web, native, ratio }) => [
+        model,
+        thousands(rows),
+        cells(web, 2),
+        cells(native, 2),
+        cells(ratio, 2),
+        rows === 64 ? `≤ ${ratioMax[model]}` : "",
+      ]),
+    ),
+    "",
+    `all that tier 2 does, at 64 rows: isolation_forest ${cells(score.isolation_forest, 2)}, lstm_autoencoder ${cells(score.lstm_autoencoder, 2)} µs per row`,
+    `which features shorten a forest's paths: ${cells(explain, 2)} µs per row, of strange rows only`,
+    `cold, ms: runtime ${cells(cold.start, 0)}; first session ${cells(cold.first_session, 0)}; second ${cells(cold.second_session, 0)}; later ones ${cells(cold.later_session, 1)}`,
+    `linear memory, MiB: ${megabytes(memory.started)} started, ${megabytes(memory.open)} with both models, ${megabytes(memory.run)} after runs of 256 rows, ${megabytes(memory.reopened)} after 100 sessions more`,
   ].join("\n");
 }
 

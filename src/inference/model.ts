@@ -20,7 +20,7 @@ export interface Histogram {
 /** What `calibration.json` says, of benign windows that the model was not trained on. */
 export interface Calibration {
   windows: number;
-  /** Ascending; `at_least[i]` of the windows scored `scores[i]` or more. */
+  /** Ascending; `at_least[i]` is the share of the windows that scored `scores[i]` or more. */
   scores: readonly number[];
   at_least: readonly number[];
   /** For drift: by feature, and of the score. Inputs are levels divided by 255. */
@@ -54,18 +54,7 @@ export interface ModelPackage {
 /** By name of input or output. */
 export type Tensors = Readonly<Record<string, { dims: readonly number[]; data: Float32Array }>>;
 
-/** What one model says of one candidate. */
-export interface ModelOpinion {
-  model: ModelName;
-  /** First 12 digits of its SHA-256. */
-  version: string;
-  /** As the model gives it; higher is stranger. */
-  score: number;
-  /** Share of benign windows that look at least so strange: conformal, (1 + count) / (1 + windows). */
-  p_value: number;
-  /** The features that contributed most, the most first; shares of what all contributed. */
-  contributions: readonly { feature: string; value: number; share: number }[];
-}
+export type { ModelOpinion } from "../core/verdict.ts";
 
 /** The model was asked and failed: what its circuit breaker counts. */
 export class ModelInferenceError extends Error {

@@ -34,3 +34,17 @@ export function cpuMs(pid: number | undefined): number | undefined {
     return undefined;
   }
 }
+
+/** CPU time that a process spends on some work, else time on the clock; and the latter. */
+export async function cpuOf(
+  pid: number | undefined,
+  work: () => Promise<unknown>,
+): Promise<{ us: number; wallMs: number }> {
+  const cpuBefore = cpuMs(pid);
+  const before = performance.now();
+  await work();
+  const wallMs = performance.now() - before;
+  const cpuAfter = cpuMs(pid);
+  const ms = cpuBefore === undefined || cpuAfter === undefined ? wallMs : cpuAfter - cpuBefore;
+  return { us: 1000 * ms, wallMs };
+}

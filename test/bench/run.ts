@@ -3,14 +3,15 @@ import { gzip } from "../../src/cli/client.ts";
 import { projectRoot } from "../../src/cli/local-key.ts";
 import { startLocalWorker } from "../../src/cli/local-worker.ts";
 import { readLog } from "../../src/cli/read-log.ts";
-import { median, quantile } from "../../src/cli/statistics.ts";
+import { quantile } from "../../src/cli/statistics.ts";
 import { startWorkerd } from "../../src/cli/workerd.ts";
 import { fastVpc, office } from "../support/generate.ts";
 import { billOf, costOf, type Cost } from "./cost.ts";
-import { cpuMs, workerdPids } from "./cpu.ts";
+import { cpuMs, cpuOf, workerdPids } from "./cpu.ts";
 import { asFastAsPossible, atRate, Poster } from "./load.ts";
 import { inAllFormats } from "./render.ts";
 import { restoreFigures, type RestoreFigures } from "./restore.ts";
+import { spread, type Spread } from "./spread.ts";
 import { stateSize, type StateSize } from "./state.ts";
 
 export interface BenchOptions {
@@ -18,12 +19,6 @@ export interface BenchOptions {
   rounds: number;
   /** Bodies of 5,000 flows in a round. */
   bodies: number;
-}
-
-export interface Spread {
-  median: number;
-  min: number;
-  max: number;
 }
 
 export interface BenchResult extends BenchOptions {
@@ -242,16 +237,6 @@ async function spreadCost(options: BenchOptions, { weir, weirPid }: Servers): Pr
   return cost;
 }
 
-async function cpuOf(pid: number | undefined, work: () => Promise<unknown>): Promise<{ us: number; wallMs: number }> {
-  const cpuBefore = cpuMs(pid);
-  const before = performance.now();
-  await work();
-  const wallMs = performance.now() - before;
-  const cpuAfter = cpuMs(pid);
-  const ms = cpuBefore === undefined || cpuAfter === undefined ? wallMs : cpuAfter - cpuBefore;
-  return { us: 1000 * ms, wallMs };
-}
-
 const attackEvery = 20;
 
 async function latencies(
@@ -296,8 +281,4 @@ async function latencies(
         0.99,
       ) ?? 0,
   };
-}
-
-function spread(values: number[]): Spread {
-  return { median: median(values) ?? 0, min: Math.min(...values), max: Math.max(...values) };
 }
