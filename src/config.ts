@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { networkMatcher, type NetworkMatcher } from "./core/flow/networks.ts";
+import { modelFaults, type ModelFault } from "./inference/fault.ts";
 import type { ApiKey } from "./security/api-key.ts";
 import type { MasterKey } from "./security/key-provider.ts";
 import { permissions, roles, tenantRoles, viewOf, views, type Permission, type Role } from "./security/permissions.ts";
@@ -45,6 +46,10 @@ export interface Config {
   readonly deniedNetworks: NetworkMatcher | null;
   /** How far below the greatest end of its slot a record may end. More forgives later shippers; verdicts wait longer. */
   readonly allowanceMs: number;
+  /** How long a model may take for one batch's candidates. More waits longer for a slow one; answers wait with it. */
+  readonly modelTimeoutMs: number;
+  /** Breaks every model on purpose. */
+  readonly modelFault: ModelFault;
 }
 
 /** A setting that is missing or wrong. */
@@ -59,6 +64,9 @@ export class ConfigError extends Error {
     this.detail = detail;
   }
 }
+
+/** The outer bound of tier 2. */
+const modelTimeoutMsMax = 120_000;
 
 /** The variables: name, unit, default, and what a higher value costs. */
 const variables = {
@@ -108,6 +116,14 @@ const variables = {
     v.transform(Number),
     v.check((seconds) => seconds >= 0 && seconds <= 86_400, "must be 0 to 86400 seconds"),
   ),
+  /** How long a model may take, in milliseconds. Default 2000. With a higher one a batch waits longer for a hanging model. */
+  MODEL_TIMEOUT_MS: v.pipe(
+    v.optional(v.union([v.string(), v.number()]), "2000"),
+    v.transform(Number),
+    v.check((ms) => ms >= 1 && ms <= modelTimeoutMsMax, `must be 1 to ${modelTimeoutMsMax} milliseconds`),
+  ),
+  /** For drills: `missing`, `corrupt`, `throw` or `hang` breaks every model. Default `none`. Costs the models' opinions. */
+  MODEL_FAULT: v.optional(v.picklist(modelFaults), "none"),
 };
 
 /** @throws ConfigError naming the first bad setting. */
@@ -117,6 +133,7 @@ export function readConfig(env: object): Config {
   const masterKeys = setting(env, "MASTER_KEY");
   const deniedNetworks = setting(env, "NETWORK_DENY");
   const allowanceMs = setting(env, "LATENESS_ALLOWANCE_S") * 1000;
+  const models = { modelTimeoutMs: setting(env, "MODEL_TIMEOUT_MS"), modelFault: setting(env, "MODEL_FAULT") };
 
   const apiKeys = new Map<string, ApiKey>();
   for (const entry of keys) {
@@ -129,7 +146,15 @@ export function readConfig(env: object): Config {
   }
   // Always there: what belongs to no tenant is written under its name.
   tenants.set(platformTenant, platformSettings(allowanceMs));
-  return Object.freeze({ apiKeys, tenants, masterKeys, masterKey: masterKeys[0].key, deniedNetworks, allowanceMs });
+  return Object.freeze({
+    apiKeys,
+    tenants,
+    masterKeys,
+    masterKey: masterKeys[0].key,
+    deniedNetworks,
+    allowanceMs,
+    ...models,
+  });
 }
 
 /** `base64`, or `id:base64,id:base64`. */

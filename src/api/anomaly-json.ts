@@ -12,6 +12,7 @@ export function anomalyJson(stored: StoredAnomaly): v.InferInput<typeof anomaly>
     techniques: [...stored.techniques],
     summary: stored.summary,
     evidence: stored.evidence,
+    models: stored.models.map((opinion) => ({ ...opinion, contributions: [...opinion.contributions] })),
   };
 }
 
@@ -48,7 +49,7 @@ function headJson(stored: Omit<StoredAnomaly, SealedMember>) {
     decided_at: rfc3339(stored.decidedAtMs),
     stored_at: rfc3339(stored.storedAtMs),
     completeness: stored.completeness,
-    tiers: [...stored.tiers],
+    tiers: stored.tiers.map(({ models, ...tier }) => ({ ...tier, ...(models && { models: [...models] }) })),
   };
 }
 

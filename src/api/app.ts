@@ -12,6 +12,8 @@ import { securityHeaders } from "./headers.ts";
 import { healthRoutes } from "./health.ts";
 import { ingestRoutes } from "./ingest.ts";
 import { keyRoutes } from "./keys.ts";
+import { modelInstanceRoutes } from "./model-instances.ts";
+import { modelRoutes } from "./models.ts";
 import { openApiRoutes } from "./openapi.ts";
 import { pipelineRoutes } from "./pipeline.ts";
 import { problem } from "./problem.ts";
@@ -35,6 +37,8 @@ export function createApp(deps: ApiDeps): Hono<ApiEnv> {
   app.route("/v1/anomalies", anomalyRoutes(deps));
   app.route("/v1/pipeline", pipelineRoutes(deps));
   app.route("/v1/config", configRoutes(deps));
+  app.route("/v1/models/instances", modelInstanceRoutes(deps));
+  app.route("/v1/models", modelRoutes(deps));
   app.route("/v1/keys", keyRoutes(deps));
   app.route("/v1/data-keys", dataKeyRoutes(deps));
   app.route("/v1/tenants", tenantRoutes(deps));

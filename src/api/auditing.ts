@@ -46,6 +46,12 @@ export function auditing({ audit, config, waitUntil }: Pick<ApiDeps, "audit" | "
 /** As those name them that record the change. */
 const changes: { readonly [route: string]: string } = {
   "PUT /v1/config": "config.replace",
+  "POST /v1/models": "models.upload",
+  "POST /v1/models/:name/promote": "models.promote",
+  "POST /v1/models/:name/rollback": "models.rollback",
+  "POST /v1/models/:name/shadow": "models.shadow",
+  "POST /v1/models/instances": "model_instances.register",
+  "DELETE /v1/models/instances/:id": "model_instances.remove",
   "POST /v1/keys": "keys.create",
   "POST /v1/keys/:kid/rotate": "keys.rotate",
   "DELETE /v1/keys/:kid": "keys.revoke",

@@ -1,11 +1,12 @@
 import { Hono, type Context } from "hono";
 import { describeRoute, resolver } from "hono-openapi";
 import * as v from "valibot";
-import { detectors } from "../core/detectors/index.ts";
+import { allDetectors } from "../core/detectors/index.ts";
 import type { StoredConfiguration } from "../storage/configurations.ts";
 import { choiceIn } from "./config-body.ts";
 import { configurationJson, versionsJson } from "./config-json.ts";
 import type { ApiDeps, ApiEnv } from "./deps.ts";
+import { etagOf, versionOf } from "./etag.ts";
 import { jsonText } from "./json-body.ts";
 import { problem } from "./problem.ts";
 import { answers, configuration, configurationBody, configurationVersions, keyProblems } from "./schemas.ts";
@@ -23,12 +24,15 @@ export function configRoutes({ configurations }: Pick<ApiDeps, "configurations">
       if (ifMatch === undefined) return problem(c, { reason: "precondition_required" });
       const body = await jsonText(c, "configuration");
       if ("reason" in body) return problem(c, body);
-      const choice = choiceIn(body.text, detectors);
+      const choice = choiceIn(body.text, allDetectors);
       if ("errors" in choice) return problem(c, { reason: "invalid_configuration", errors: choice.errors });
       const version = versionOf(ifMatch);
       const stored = version === undefined ? undefined : await configurations.replace(tenant, version, choice, author);
       if (stored) return answer(c, stored);
-      return problem(c, { reason: "precondition_failed", etag: etagOf(await configurations.latest(tenant)) });
+      return problem(c, {
+        reason: "precondition_failed",
+        etag: etagOf((await configurations.latest(tenant))?.version ?? 0),
+      });
     })
     .get("/versions", describeVersions, query(v.strictObject({})), async (c) =>
       c.json(versionsJson(await configurations.versions(c.get("tenant")))),
@@ -36,17 +40,7 @@ export function configRoutes({ configurations }: Pick<ApiDeps, "configurations">
 }
 
 function answer(c: Context<ApiEnv>, stored: StoredConfiguration | undefined): Response {
-  return c.json(configurationJson(stored, detectors), 200, { ETag: etagOf(stored) });
-}
-
-function etagOf(stored: StoredConfiguration | undefined): string {
-  return `"${stored?.version ?? 0}"`;
-}
-
-/** The version that an ETag of ours names; undefined for any other one, for lists and `*`. */
-function versionOf(ifMatch: string): number | undefined {
-  const [, digits] = /^"(0|[1-9]\d{0,14})"$/.exec(ifMatch.trim()) ?? [];
-  return digits === undefined ? undefined : Number(digits);
+  return c.json(configurationJson(stored, allDetectors), 200, { ETag: etagOf(stored?.version ?? 0) });
 }
 
 const describeGet = describeRoute({

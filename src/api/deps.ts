@@ -10,6 +10,8 @@ import type { NonceStore } from "../storage/d1-nonces.ts";
 import type { ApiKeys } from "../tiers/api-keys.ts";
 import type { Configurations } from "../tiers/configurations.ts";
 import type { DataKeys } from "../tiers/data-keys.ts";
+import type { ModelInstanceList } from "../tiers/model-instances.ts";
+import type { ModelVersions } from "../tiers/model-versions.ts";
 import type { Quotas } from "../tiers/quotas.ts";
 import type { ProcessParts } from "../tiers/store-verdicts.ts";
 import type { Tenants } from "../tiers/tenants.ts";
@@ -24,6 +26,8 @@ export type ApiDeps = ProcessParts & {
   tenants: Tenants;
   apiKeys: ApiKeys;
   dataKeys: DataKeys;
+  modelVersions: ModelVersions;
+  modelInstances: ModelInstanceList;
   keyring: Keyring;
   audit: AuditLog;
   nonces: NonceStore;

@@ -11,6 +11,7 @@ import { routeAccess } from "../security/permissions.ts";
 import { auditing } from "./auditing.ts";
 import type { ApiDeps, ApiEnv } from "./deps.ts";
 import { jsonBytesMax } from "./json-body.ts";
+import { uploadBytesMax } from "./model-upload.ts";
 import { problem } from "./problem.ts";
 
 /** Lets a request through to its route if every layer does, and has the audit log told what became of it. */
@@ -50,5 +51,6 @@ function guardedRequest(c: Context<ApiEnv>): GuardedRequest {
 }
 
 function bodyBytesMax(path: string): number {
+  if (path === "/v1/models") return uploadBytesMax;
   return path.startsWith("/v1/ingest/") ? rawBytesMax : jsonBytesMax;
 }

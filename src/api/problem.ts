@@ -1,22 +1,25 @@
 import type { Context } from "hono";
 import type { Permission } from "../security/permissions.ts";
 import type { BatchFailure } from "../tiers/process-batch.ts";
+import type { ModelRefusal } from "../tiers/model-versions.ts";
 import type { TenantRefusal } from "../tiers/tenants.ts";
 import type { ConfigurationError } from "./config-body.ts";
 import type { ApiEnv } from "./deps.ts";
 import { securityHeaders } from "./headers.ts";
+import type { partBytesMax } from "./model-upload.ts";
 
 /** One thing that is wrong with a request. */
 export type ParameterError = ({ parameter: string } | { header: string } | { pointer: string }) & { detail: string };
 
 type JsonLimit =
-  | { name: "raw" | "configuration"; value: number; unit: "bytes" }
+  | { name: "raw" | "configuration" | keyof typeof partBytesMax; value: number; unit: "bytes" }
   | { name: "depth"; value: number; unit: "levels" };
 
 /** Everything that can be answered instead of what was asked for. */
 export type Failure =
   | BatchFailure
   | TenantRefusal
+  | ModelRefusal
   | { reason: "unauthenticated" }
   | { reason: "refused" }
   | { reason: "bad_request" }
@@ -93,6 +96,10 @@ export function toProblem(failure: Failure): Problem {
     case "idempotency_conflict": {
       const { idempotency_key } = failure;
       return { status: 422, title: "The Idempotency-Key was used for another body", more: { idempotency_key } };
+    }
+    case "model_refused": {
+      const { why, detail } = failure;
+      return { status: 422, title: "The model is not taken", more: { why, detail } };
     }
     case "conflict":
       return { status: 409, title: "It is not in a state for that", more: { detail: failure.detail } };

@@ -3,6 +3,8 @@ import * as v from "valibot";
 import { presets } from "../core/detectors/thresholds.ts";
 import { breakReasons } from "../security/audit-chain.ts";
 import { severities, threats } from "../core/verdict.ts";
+import { instanceKinds } from "../inference/instances.ts";
+import { modelNames } from "../inference/model.ts";
 import { permissions, tenantRoles, views } from "../security/permissions.ts";
 import { jurisdictions } from "../security/tenant.ts";
 
@@ -54,7 +56,16 @@ const anomalyEntries = {
     folded_contacts: count,
     warming_up: v.boolean(),
   }),
-  tiers: v.array(v.strictObject({ tier: v.picklist([1, 2, 3]), ran: v.boolean(), reason: v.nullable(v.string()) })),
+  tiers: v.array(
+    v.strictObject({
+      tier: v.picklist([1, 2, 3]),
+      ran: v.boolean(),
+      reason: v.nullable(v.string()),
+      models: v.optional(
+        v.array(v.strictObject({ model: v.string(), ran: v.boolean(), reason: v.nullable(v.string()) })),
+      ),
+    }),
+  ),
 };
 
 export const anomaly = v.strictObject({
@@ -65,6 +76,15 @@ export const anomaly = v.strictObject({
   techniques: v.array(v.string()),
   summary: v.string(),
   evidence: v.record(v.string(), v.unknown()),
+  models: v.array(
+    v.strictObject({
+      model: v.string(),
+      version: v.string(),
+      score: v.number(),
+      p_value: fraction,
+      contributions: v.array(v.strictObject({ feature: v.string(), value: v.number(), share: fraction })),
+    }),
+  ),
 });
 
 /** AES-256-GCM, in base64. */
@@ -260,6 +280,93 @@ export const rotation = v.strictObject({
 });
 
 export const rewrapping = v.strictObject({ rewrapped: count, left: count });
+
+const day = v.pipe(v.string(), v.isoDate());
+
+const modelVersionEntries = {
+  sha256: hash,
+  source: v.picklist(["built_in", "api"]),
+  bytes: count,
+  uploaded_at: timeOrNull,
+  uploaded_by: v.nullable(v.string()),
+  window_s: count,
+  windows: count,
+  features: v.array(v.string()),
+  calibration_windows: count,
+  metrics: v.nullable(v.strictObject({ columns: v.array(v.string()), rows: v.array(v.array(v.string())) })),
+};
+
+export const modelVersion = v.strictObject(modelVersionEntries);
+export const modelVersionWithCard = v.strictObject({ ...modelVersionEntries, card: v.string() });
+
+/** `drift` and `agreement` are null for all but the operator. */
+export const knownModel = v.strictObject({
+  name: v.picklist(modelNames),
+  current: v.nullable(hash),
+  previous: v.nullable(hash),
+  shadow: v.nullable(hash),
+  versions: v.array(modelVersion),
+  drift: v.nullable(
+    v.array(
+      v.strictObject({
+        /** Null: all days together. */
+        day: v.nullable(day),
+        sha256: hash,
+        rows: count,
+        level: v.nullable(v.picklist(["stable", "moderate", "shifted"])),
+        score: v.nullable(v.number()),
+        features: v.nullable(v.record(v.string(), v.number())),
+      }),
+    ),
+  ),
+  agreement: v.nullable(
+    v.array(
+      v.strictObject({
+        day,
+        current: hash,
+        shadow: hash,
+        rows: count,
+        both: count,
+        neither: count,
+        only_current: count,
+        only_shadow: count,
+        mean_p_difference: fraction,
+      }),
+    ),
+  ),
+});
+
+export const knownModels = v.strictObject({ revision: count, models: v.array(knownModel) });
+
+/** `url` and `error` are null for all but the operator. */
+export const modelInstance = v.strictObject({
+  id: v.string(),
+  model: v.picklist(modelNames),
+  kind: v.picklist(instanceKinds),
+  url: v.nullable(v.string()),
+  has_bearer: v.boolean(),
+  weight: count,
+  health: v.picklist(["healthy", "unhealthy"]),
+  failed_checks: count,
+  /** Calls in flight that it told of at its last check; null where it does not tell. */
+  load: v.nullable(count),
+  /** Of the isolate that answers. */
+  in_flight: count,
+  last_check_at: timeOrNull,
+  error: v.nullable(v.string()),
+  /** SHA-256 of the version whose golden rows it got right at its last check. */
+  verified: v.nullable(hash),
+  breaker: v.nullable(
+    v.strictObject({
+      name: v.string(),
+      state: v.picklist(["closed", "open", "half_open"]),
+      failures: count,
+      probe_in_ms: v.nullable(count),
+    }),
+  ),
+});
+
+export const modelInstances = v.strictObject({ instances: v.array(modelInstance) });
 
 export const health = v.strictObject({ status: v.literal("ok") });
 

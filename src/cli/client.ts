@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import type { Preset } from "../core/detectors/thresholds.ts";
-import type { Severity, Threat, VerdictState } from "../core/verdict.ts";
+import type { ModelOpinion, Severity, Threat, TierReport, VerdictState } from "../core/verdict.ts";
+import type { ModelName, ModelPackage } from "../inference/model.ts";
 import type { AuditRow, ChainHead } from "../security/audit-chain.ts";
 import type { AuditDetail } from "../security/audit.ts";
 import type { Permission, Role, View } from "../security/permissions.ts";
@@ -45,6 +46,8 @@ export interface StoredAnomaly {
   summary: string;
   window: { start: string; end: string };
   state: VerdictState;
+  tiers: TierReport[];
+  models: ModelOpinion[];
   stored_revision: number;
   received_at: string;
   decided_at: string;
@@ -138,6 +141,49 @@ export interface TenantWish extends TenantLimitsWish {
   tenant: string;
   internal?: readonly string[] | undefined;
   jurisdiction?: Jurisdiction | undefined;
+}
+
+export interface ShownModelVersion {
+  sha256: string;
+  source: "built_in" | "api";
+  bytes: number;
+  uploaded_at: string | null;
+  uploaded_by: string | null;
+  features: string[];
+  calibration_windows: number;
+}
+
+export interface ShownDrift {
+  /** Null: all days together. */
+  day: string | null;
+  sha256: string;
+  rows: number;
+  level: string | null;
+  score: number | null;
+  features: { [feature: string]: number } | null;
+}
+
+interface ShownAgreement {
+  day: string;
+  current: string;
+  shadow: string;
+  rows: number;
+  both: number;
+  neither: number;
+  only_current: number;
+  only_shadow: number;
+  mean_p_difference: number;
+}
+
+/** A model as the API tells the operator of it. */
+export interface ShownModel {
+  name: ModelName;
+  current: string | null;
+  previous: string | null;
+  shadow: string | null;
+  versions: ShownModelVersion[];
+  drift: ShownDrift[] | null;
+  agreement: ShownAgreement[] | null;
 }
 
 export interface AnomalyQuery {
@@ -267,9 +313,38 @@ export class Client {
     return this.#request("DELETE", `/v1/tenants/${encodeURIComponent(id)}`, undefined, { "weir-confirm": id });
   }
 
-  #json<T>(method: string, path: string, body: object): Promise<T> {
+  models(): Promise<{ revision: number; models: ShownModel[] }> {
+    return this.#request("GET", "/v1/models");
+  }
+
+  modelVersion(name: ModelName, sha256: string): Promise<ShownModelVersion & { card: string }> {
+    return this.#request("GET", `/v1/models/${name}/versions/${sha256}`);
+  }
+
+  async uploadModel({ name, sha256, onnx, features, calibration, golden, card }: ModelPackage) {
+    const form = new FormData();
+    for (const [part, value] of Object.entries({ name, sha256, card })) form.set(part, value);
+    for (const [part, value] of Object.entries({ features, calibration, golden }))
+      form.set(part, JSON.stringify(value));
+    form.set("model", new Blob([onnx]));
+    const whole = new Response(form);
+    const headers = { "content-type": whole.headers.get("content-type")! };
+    return this.#request<ShownModelVersion>("POST", "/v1/models", new Uint8Array(await whole.arrayBuffer()), headers);
+  }
+
+  /** Based on `revision`; fails if another one is in force by now. */
+  changeModel(
+    name: ModelName,
+    change: "promote" | "rollback" | "shadow",
+    revision: number,
+    sha256?: string | null,
+  ): Promise<ShownModel> {
+    return this.#json("POST", `/v1/models/${name}/${change}`, { sha256 }, { "if-match": `"${revision}"` });
+  }
+
+  #json<T>(method: string, path: string, body: object, headers = {}): Promise<T> {
     const text = new TextEncoder().encode(JSON.stringify(body));
-    return this.#request(method, path, text, { "content-type": "application/json" });
+    return this.#request(method, path, text, { ...headers, "content-type": "application/json" });
   }
 
   async #request<T>(method: string, path: string, body?: Uint8Array<ArrayBuffer>, headers = {}): Promise<T> {
@@ -325,9 +400,9 @@ function retryAfterSeconds(response: Response): number | undefined {
 /** A problem document as a sentence. */
 export async function problemOf(response: Response): Promise<string> {
   try {
-    const { title, detail, limit, known, errors, setting } = (await response.json()) as Record<string, any>;
+    const { title, why, detail, limit, known, errors, setting } = (await response.json()) as Record<string, any>;
     const more = [
-      detail,
+      [why, detail].filter(Boolean).join(": "),
       limit && `${limit.name}, ${limit.value} ${limit.unit}`,
       known?.length > 0 && `known are ${known.join(", ")}`,
       setting,

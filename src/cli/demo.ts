@@ -1,15 +1,23 @@
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Client } from "./client.ts";
 import { command, wholeNumber } from "./command.ts";
 import { Failure } from "./failure.ts";
 import { startLocalWorker } from "./local-worker.ts";
-import { judgeSample, makeSample, playSample } from "./sample.ts";
+import { breakModels } from "./break-models.ts";
+import { judgeSample, makeSample, playSample, type Sample } from "./sample.ts";
 
 const tenant = "demo";
 
 export const demo = command({
   meta: { name: "demo", description: "Start a local Weir, send it sample traffic, and watch what it finds" },
   args: {
+    "break-models": {
+      type: "boolean",
+      description: "Break the models in every way, and show that statistics say the same, and that breakers recover",
+    },
     once: { type: "boolean", description: "Stop at the end; fail unless exactly the planted attacks were found" },
     port: { type: "string", default: "8787", description: "Where to listen; the next free one if it is taken" },
     seed: { type: "string", default: "1", description: "Another seed makes another sample" },
@@ -24,6 +32,7 @@ export const demo = command({
     const port = await freePort(wanted);
     if (port !== wanted) console.log(`Port ${wanted} is taken: using ${port}.`);
     const sample = makeSample(seed, Date.now());
+    if (args["break-models"]) return drillModels(sample, stopped);
     const worker = await startLocalWorker({ tenants: { [tenant]: { internal: sample.internal } }, port });
     const urls = ["/v1/anomalies", "/healthz", "/openapi.json"].map((path) => `  ${worker.url}${path}\n`).join("");
     console.log(`Weir is at ${worker.url}:\n${urls}  Authorization: Bearer ${worker.keys[tenant]}\n`);
@@ -50,6 +59,20 @@ export const demo = command({
     }
   },
 });
+
+async function drillModels(sample: Sample, stopped: Promise<"stopped">): Promise<void> {
+  const state = mkdtempSync(join(tmpdir(), "weir-drill-"));
+  const tenants = { [tenant]: { internal: sample.internal } };
+  try {
+    const drilling = breakModels(tenant, sample, { tenants, state }, (line) => console.log(line));
+    const result = await Promise.race([drilling, stopped]);
+    if (result === "stopped") throw new Failure("It was stopped before its end.");
+    console.log(`\n${result.text}`);
+    if (!result.isSame) throw new Failure("Broken models cost more than their opinion.");
+  } finally {
+    rmSync(state, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
 
 async function freePort(wanted: number): Promise<number> {
   for (let port = wanted; port < Math.min(wanted + 100, 65536); port++) if (await isFree(port)) return port;

@@ -27,18 +27,22 @@ export const evaluate = command({
       type: "string",
       description: "Of the sweep, the first so many seeds, and captures for their scores alone",
     },
-    write: { type: "boolean", description: "Write docs/quality.md from the sweep" },
+    write: { type: "boolean", description: "Write docs/quality.md from the sweep, or its last part from the ablation" },
+    ablation: {
+      type: "boolean",
+      description: "What models add to statistics: some sections, without them and with them",
+    },
+    deviation: { type: "boolean", description: "Of the ablation, a simple deviation in place of the models" },
     record: { type: "boolean", description: "Write test/sweep/recorded.json from the quick sweep" },
   },
   async run({ args, rawArgs }) {
+    if (args.ablation === true) return ablationOf(args, rawArgs.join(" "));
     if (args.sweep !== true && [args.unseen, args.quick, args.write, args.record].includes(true))
       throw new Failure("--unseen, --quick, --write and --record take --sweep.", 2);
     const threats = args.threats?.split(",");
     if (args.sweep === true) {
       const given = args.captures === undefined ? undefined : await sweepCaptures(args.captures, args.quick === true);
-      const seeds = args.seeds === undefined ? undefined : Number(args.seeds);
-      if (seeds !== undefined && !(Number.isInteger(seeds) && seeds > 0))
-        throw new Failure("--seeds takes a number.", 2);
+      const seeds = seedsOf(args.seeds);
       const captures = seeds === undefined ? given?.captures : [];
       return runSweep({ ...given, ...flagsOf(args), captures, seeds, threats, command: rawArgs.join(" ") });
     }
@@ -55,6 +59,28 @@ export const evaluate = command({
     console.log(args.json ? JSON.stringify(reportJson(report), null, 1) : reportText(report, args.list === true));
   },
 });
+
+function seedsOf(text: string | undefined): number | undefined {
+  const seeds = text === undefined ? undefined : Number(text);
+  if (seeds !== undefined && !(Number.isInteger(seeds) && seeds > 0)) throw new Failure("--seeds takes a number.", 2);
+  return seeds;
+}
+
+/** A run of two seeds takes some minutes. */
+const ablationSeeds = 2;
+
+async function ablationOf(
+  args: { [flag: string]: unknown; captures?: string | undefined; seeds?: string | undefined },
+  called: string,
+): Promise<void> {
+  const folder = args.captures;
+  const captures = folder === undefined ? undefined : { folder, truth: readTruth(join(folder, "truth.json")) };
+  const deviation = args["deviation"] === true;
+  // Loads the models' runtime, which nothing else needs.
+  const { runAblation } = await import("./ablation.ts");
+  const seeds = seedsOf(args.seeds) ?? ablationSeeds;
+  return runAblation({ ...flagsOf(args), deviation, seeds, captures, command: called });
+}
 
 function flagsOf(args: { [flag: string]: unknown }) {
   const [unseen, quick, json, write, record] = ["unseen", "quick", "json", "write", "record"].map(

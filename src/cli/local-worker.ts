@@ -22,6 +22,8 @@ export interface LocalWorkerOptions extends WorkerdOptions {
   tenants: { [tenant: string]: { internal?: string[]; shards?: number } };
   /** How late a record may come, in seconds; the Worker's own default unless told. */
   latenessAllowanceS?: number;
+  /** Further settings of the Worker. */
+  variables?: { [name: string]: string };
   /** Whoever starts on a state again needs the secrets that it was made with; new ones unless told. */
   secrets?: LocalSecrets;
 }
@@ -38,13 +40,14 @@ export function newSecrets(tenants: readonly string[]): LocalSecrets {
 
 /** Starts Weir on loopback, not through `wrangler dev`, with a D1 and objects that vanish with it unless told. */
 export async function startLocalWorker(options: LocalWorkerOptions): Promise<LocalWorker> {
-  const { tenants, latenessAllowanceS, secrets = newSecrets(Object.keys(tenants)), ...rest } = options;
+  const { tenants, latenessAllowanceS, secrets = newSecrets(Object.keys(tenants)), variables: more, ...rest } = options;
   const { keys, masterKey } = secrets;
   const variables = {
     API_KEYS: JSON.stringify(keys.map((key) => key.entry)),
     TENANTS: JSON.stringify(tenants),
     MASTER_KEY: masterKey,
     ...(latenessAllowanceS === undefined ? {} : { LATENESS_ALLOWANCE_S: String(latenessAllowanceS) }),
+    ...more,
   };
   const { url, miniflare, dispose } = await startWorkerd(join(projectRoot, "wrangler.toml"), variables, rest);
   try {

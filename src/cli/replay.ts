@@ -189,7 +189,7 @@ class Run {
     orient(flows);
     this.#clock.set(cut.receivedAtMs);
     const learnt = await this.#learnt(cut);
-    const second = await askModels(this.#parts.inference, learnt);
+    const second = await askModels(this.#parts, learnt);
     await storeVerdicts(this.#parts, { ...learnt, tenant: this.#tenant, second }, outboxDelayMs);
     const { isDuplicate, late, duplicates } = learnt;
 

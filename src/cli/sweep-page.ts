@@ -142,7 +142,7 @@ function captureParts({ captures, threats, total }: CaptureScores): string[] {
 }
 
 /** Padded as the formatter wants it; columns of numbers to the right. */
-function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const wide = head.map((title, c) => Math.max(3, title.length, ...rows.map((row) => row[c].length)));
   const numeric = head.map((_, c) => c > 0 && rows.every((row) => /^(|-|[\d.,]+( %)?|\d+\/\d+)$/.test(row[c])));
   const line = (row: readonly string[]) =>

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { FlowBatch } from "../core/flow/flow-batch.ts";
 import { seeds } from "../../test/sweep/grid.ts";
@@ -11,6 +11,7 @@ import { openInput } from "./input.ts";
 import { readLog } from "./read-log.ts";
 import { sweepJson, sweepText } from "./sweep-report.ts";
 import { qualityPage, type CaptureScores } from "./sweep-page.ts";
+import { tierTwoPart, withTierTwo } from "./ablation-page.ts";
 import { plotOf } from "./sweep-plot.ts";
 import type { CaptureTruth, Truth } from "./truth.ts";
 
@@ -62,7 +63,8 @@ export function runSweep(args: SweepArguments): void {
   if (args.record) writeFileSync(recordedPath, `${JSON.stringify(recordOf(report.sections), null, 2)}\n`);
   if (!args.write) return;
   mkdirSync(join(docsPath, "quality"), { recursive: true });
-  writeFileSync(join(docsPath, "quality.md"), qualityPage(report));
+  const page = join(docsPath, "quality.md");
+  writeFileSync(page, withTierTwo(qualityPage(report), tierTwoPart(readFileSync(page, "utf8"))));
   for (const { section, curves } of report.sections) {
     writeFileSync(join(docsPath, "quality", `${section.id}.svg`), plotOf(curves));
   }

@@ -12,7 +12,8 @@ import { table } from "./table.ts";
 const destroyEveryMs = 3_000;
 const destroyMsMax = 10 * 60_000;
 
-const operatorArgs = {
+/** The flags of every command that is the operator's. */
+export const operatorArgs = {
   ...connectionArgs,
   key: {
     type: "string",

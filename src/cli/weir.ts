@@ -12,6 +12,7 @@ const commands: { [name: string]: () => Promise<CommandDef<any>> } = {
   config: async () => (await import("./config.ts")).config,
   tenants: async () => (await import("./tenants.ts")).tenants,
   keys: async () => (await import("./keys.ts")).keys,
+  models: async () => (await import("./models.ts")).models,
   audit: async () => (await import("./audit.ts")).audit,
   features: async () => (await import("./features.ts")).features,
   replay: async () => (await import("./replay.ts")).replay,

@@ -96,7 +96,7 @@ async function within(ms: number, work: Promise<void>): Promise<void> {
 /** A built Worker: its modules, the entry first. */
 export interface Script {
   modulesRoot: string;
-  modules: { type: "ESModule" | "CompiledWasm" | "Data"; path: string }[];
+  modules: { type: "ESModule" | "CompiledWasm" | "Data" | "Text"; path: string }[];
 }
 
 /** Builds the Worker of a wrangler.toml into a folder, which takes seconds; the script lives as long as that. */
@@ -121,5 +121,7 @@ function moduleOf(path: string): Script["modules"] {
   if (/\.m?js$/.test(path)) return [{ type: "ESModule", path }];
   if (path.endsWith(".wasm")) return [{ type: "CompiledWasm", path }];
   if (/\.(onnx|bin)$/.test(path)) return [{ type: "Data", path }];
+  // What wrangler writes beside them, the folder's README, belongs to nobody.
+  if (path.endsWith("-card.md")) return [{ type: "Text", path }];
   return [];
 }

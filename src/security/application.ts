@@ -51,11 +51,12 @@ function forbidden({ wanted }: GuardedRequest, principal: Principal): Refusal | 
   return undefined;
 }
 
-/** Flow logs come as anything; what comes to another route is JSON, and says so. */
+/** Flow logs come as anything; a model comes as a form, what comes to another route is JSON, and says so. */
 function badContentType({ raw, route }: GuardedRequest, principal: Principal): Refusal | undefined {
   if (!hasBody(raw) || route?.startsWith("POST /v1/ingest/")) return undefined;
+  const wanted = route === "POST /v1/models" ? "multipart/form-data" : "application/json";
   const [type] = (raw.headers.get("Content-Type") ?? "").split(";");
-  if (type.trim().toLowerCase() === "application/json") return undefined;
-  const failure = { reason: "unsupported_media_type", known: ["application/json"] } as const;
+  if (type.trim().toLowerCase() === wanted) return undefined;
+  const failure = { reason: "unsupported_media_type", known: [wanted] } as const;
   return { failure, action: "request", fault: "content_type", claimed: principal };
 }

@@ -31,7 +31,8 @@ export interface Audit {
    * A change and its row, both or neither, in one D1 transaction; answers the results of the statements.
    *
    * The first statement is the change: where it changes no row of its table (a lost compare-and-set, a conflict that
-   * does nothing), nothing is recorded. All of it may run twice, where an answer got lost: the second time has to be
+   * does nothing), nothing is recorded. Without statements, the change is one that has happened elsewhere, and the row is
+   * recorded all the same. All of it may run twice, where an answer got lost: the second time has to be
    * harmless, and to answer what the caller judges by.
    * @throws StorageError Neither was done, as far as is known.
    */

@@ -5,6 +5,7 @@ const tenantPermissions = [
   "pipeline:read",
   "config:read",
   "config:write",
+  "models:read",
   "keys:read",
   "keys:write",
   "data_keys:rotate",
@@ -12,7 +13,7 @@ const tenantPermissions = [
 ] as const;
 
 /** What only the operator of the platform may do. */
-const platformPermissions = ["tenants:read", "tenants:write"] as const;
+const platformPermissions = ["tenants:read", "tenants:write", "models:write"] as const;
 
 export const permissions = [...tenantPermissions, ...platformPermissions] as const;
 export type Permission = (typeof permissions)[number];
@@ -24,11 +25,11 @@ export type Role = (typeof tenantRoles)[number] | "operator";
 
 export const roles: { readonly [role in Role]: readonly Permission[] } = {
   shipper: ["ingest:write"],
-  viewer: ["anomalies:read", "pipeline:read", "config:read"],
-  analyst: ["anomalies:read", "pipeline:read", "config:read", "config:write"],
-  auditor: ["anomalies:read", "pipeline:read", "config:read", "keys:read", "audit:read"],
+  viewer: ["anomalies:read", "pipeline:read", "config:read", "models:read"],
+  analyst: ["anomalies:read", "pipeline:read", "config:read", "config:write", "models:read"],
+  auditor: ["anomalies:read", "pipeline:read", "config:read", "models:read", "keys:read", "audit:read"],
   admin: tenantPermissions,
-  operator: [...platformPermissions, "audit:read"],
+  operator: [...platformPermissions, "models:read", "audit:read"],
 };
 
 /** How a principal sees addresses, the widest first: as they are, cut to a prefix, or as ciphertext. */
@@ -57,6 +58,15 @@ export const routeAccess: ReadonlyMap<string, Permission | "public"> = new Map<s
   ["GET /v1/config", "config:read"],
   ["PUT /v1/config", "config:write"],
   ["GET /v1/config/versions", "config:read"],
+  ["GET /v1/models", "models:read"],
+  ["GET /v1/models/:name/versions/:sha256", "models:read"],
+  ["POST /v1/models", "models:write"],
+  ["POST /v1/models/:name/promote", "models:write"],
+  ["POST /v1/models/:name/rollback", "models:write"],
+  ["POST /v1/models/:name/shadow", "models:write"],
+  ["GET /v1/models/instances", "models:read"],
+  ["POST /v1/models/instances", "models:write"],
+  ["DELETE /v1/models/instances/:id", "models:write"],
   ["GET /v1/keys", "keys:read"],
   ["POST /v1/keys", "keys:write"],
   ["POST /v1/keys/:kid/rotate", "keys:write"],

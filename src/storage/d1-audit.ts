@@ -15,7 +15,7 @@ import type { AuditEvent } from "../security/audit.ts";
 import { AuditCounts } from "./audit-counts.ts";
 import type { AuditLog, AuditQuery, CheckedPart } from "./audits.ts";
 import { askD1, StorageError } from "./d1.ts";
-import { retryOnce } from "./retry-once.ts";
+import { isRetryable, retryOnce } from "./retry-once.ts";
 
 export interface D1AuditParts {
   db: D1Database;
@@ -245,12 +245,8 @@ export class D1Audit implements AuditLog {
 
   /** @throws StorageError */
   async #ask<T>(tenant: string, call: (object: AuditHeadRpc) => Promise<T>): Promise<T> {
-    const mayHelp = (error: unknown) => {
-      const { retryable, overloaded } = error as { retryable?: boolean; overloaded?: boolean };
-      return retryable === true && overloaded !== true;
-    };
     try {
-      return await retryOnce(this.#parts.clock, () => call(this.#parts.headOf(tenant)), mayHelp);
+      return await retryOnce(this.#parts.clock, () => call(this.#parts.headOf(tenant)), isRetryable);
     } catch (error) {
       throw new StorageError(`audit head: ${(error as Error).message}`, { cause: error });
     }

@@ -4,6 +4,12 @@ import type { Clock } from "../config.ts";
 const waitMsMin = 50;
 const waitMsMax = 200;
 
+/** Of what an object's stub threw: whether the platform says that calling again may help. */
+export function isRetryable(error: unknown): boolean {
+  const { retryable, overloaded } = error as { retryable?: boolean; overloaded?: boolean };
+  return retryable === true && overloaded !== true;
+}
+
 /** Calls, and where `isTransient` says so of what it threw, calls once more. Only for what may be done twice. */
 export async function retryOnce<T>(
   clock: Clock,

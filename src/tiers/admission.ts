@@ -1,5 +1,5 @@
 /** How much of a tier runs at a time, and how much may wait for it. */
-export interface TierBounds {
+interface TierBounds {
   /** Calls that run at a time. */
   running: number;
   /** Items of the calls that wait; one call may always wait, whatever it brings. */
@@ -7,13 +7,20 @@ export interface TierBounds {
 }
 
 /**
- * Of an isolate, tier by tier: records, candidates. What waits holds memory; what finds the line full is better told so at
- * once than late.
+ * Of an isolate: records of batches on their way through shards, as many as the largest batch has; and candidates on their
+ * way through models. What waits holds memory, and who finds the line full is better told so at once than late.
  */
-export const tierBounds = {
-  statistics: { running: 10, waiting: 10_000 },
+const tierBounds = {
+  statistics: { running: 10, waiting: 200_000 },
   models: { running: 5, waiting: 1_000 },
 } as const satisfies Record<string, TierBounds>;
+
+/** The doors of an isolate's tiers. */
+export type Doors = Readonly<Record<keyof typeof tierBounds, Admission>>;
+
+export function openDoors(): Doors {
+  return { statistics: new Admission(tierBounds.statistics), models: new Admission(tierBounds.models) };
+}
 
 /** The door of a tier: in order of arrival, so many at a time. */
 export class Admission {

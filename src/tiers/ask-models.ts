@@ -6,7 +6,7 @@ import type { PendingVerdict } from "../core/slots/slot.ts";
 import { severities, type ModelOpinion, type ModelReport, type TierReport, type Verdict } from "../core/verdict.ts";
 import type { Inference } from "../inference/inference.ts";
 import { modelNames, type ModelName, type NotScored } from "../inference/model.ts";
-import { Admission, tierBounds } from "./admission.ts";
+import type { Doors } from "./admission.ts";
 
 /** What tier 2 says of one entity. */
 export interface SecondOpinion {
@@ -21,6 +21,13 @@ export interface SecondTier {
   novelties: readonly { verdict: Verdict; receivedAtMs: number }[];
 }
 
+/** Who is asked. */
+export interface ModelParts {
+  doors: Doors;
+  /** What runs models; nobody is asked where there is none. */
+  inference?: Inference | undefined;
+}
+
 /** What is asked for. */
 export interface ModelsQuestion {
   candidates: readonly Candidate[];
@@ -28,18 +35,15 @@ export interface ModelsQuestion {
   configuration: Configuration;
 }
 
-/** Of one isolate. */
-const door = new Admission(tierBounds.models);
-
 /**
  * Has the models look at candidates. Whatever becomes of them costs their opinion and nothing else: this never throws, and
  * changes no verdict.
  */
-export async function askModels(inference: Inference | undefined, question: ModelsQuestion): Promise<SecondTier> {
+export async function askModels({ inference, doors }: ModelParts, question: ModelsQuestion): Promise<SecondTier> {
   const { candidates } = question;
   if (!inference) return nobodyAsked("no_models");
   if (candidates.length === 0) return nobodyAsked("no_window");
-  const answers = await door.run(candidates.length, () =>
+  const answers = await doors.models.run(candidates.length, () =>
     Promise.all(modelNames.map(async (model) => ({ model, ...(await scored(inference, model, candidates)) }))),
   );
   return answers ? secondTier(question, answers) : nobodyAsked("queue_full");

@@ -29,7 +29,7 @@ export async function endInput(
   const verdicts = ended.map((result, index) => ({ shard: shards[index], verdicts: result.verdicts }));
   const decidedAtMs = Math.max(...ended.map((result) => result.decidedAtMs));
   const candidates = ended.flatMap((result) => result.candidates);
-  const second = await askModels(parts.inference, { candidates, verdicts, configuration });
+  const second = await askModels(parts, { candidates, verdicts, configuration });
   const told = await storeVerdicts(parts, { tenant, verdicts, decidedAtMs, second }, storeWaitMs);
   return told.stored ? told : { reason: "storage_unavailable" };
 }

@@ -11,6 +11,7 @@ import type { Owner, Tenant } from "../security/tenant.ts";
 import { liesIn } from "../security/prefix.ts";
 import { tenantKeys } from "../security/tenant-keys.ts";
 import type { AnomalyPage, AnomalyQuery, AnomalyStore, Position, StoredAnomaly } from "../storage/anomalies.ts";
+import { openDoors } from "./admission.ts";
 import { Acknowledgements } from "./acknowledgements.ts";
 import { namedConfiguration } from "./configurations.ts";
 import { FactsExchange } from "./facts-exchange.ts";
@@ -60,6 +61,7 @@ export function localParts({ clock = new LocalClock(), log = consoleLog, ...opti
     log,
     tenant: (id) => tenants.get(id)!,
     shardOf,
+    doors: openDoors(),
     acknowledgements: new Acknowledgements(),
     facts: new FactsExchange(),
     configurations: { inForce: async (tenant) => namedConfiguration(tenant, unconfigured) },

@@ -108,11 +108,12 @@ export async function judgeBatch(
     latency_ms: parts.clock.nowMs() - named.receivedAtMs,
   });
   if (counts.accepted === 0 && !named.isNamedByShipper) return answer({});
-  const learnt = await learnBatch(parts, named);
+  const learnt = await parts.doors.statistics.run(named.flows.length, () => learnBatch(parts, named));
+  if (!learnt) return { reason: "overloaded" };
   if ("reason" in learnt) return learnt;
   if (learnt.isDuplicate) return answer({ accepted: 0, rejected: 0, skipped: 0, duplicate: counts.received });
   const { late, duplicates, repaired } = learnt;
-  const second = await askModels(parts.inference, learnt);
+  const second = await askModels(parts, learnt);
   const told = await storeVerdicts(parts, { ...learnt, tenant: named.tenant, second }, storeWaitMs);
   return answer({ accepted: counts.accepted - late - duplicates, late, duplicate: duplicates, repaired, ...told });
 }

@@ -1,18 +1,17 @@
 import { acknowledgementOf, type PendingVerdict } from "../core/slots/slot.ts";
 import type { Verdict } from "../core/verdict.ts";
 import type { Clock, Config, Log } from "../config.ts";
-import type { Inference } from "../inference/inference.ts";
 import type { Owner } from "../security/tenant.ts";
 import type { AnomalyStore } from "../storage/anomalies.ts";
 import type { ConfigurationsInForce } from "./configurations.ts";
 import type { FactsExchange } from "./facts-exchange.ts";
 import type { Acknowledgements } from "./acknowledgements.ts";
 import { anomalyOf } from "./anomaly.ts";
-import type { SecondTier } from "./ask-models.ts";
+import type { ModelParts, SecondTier } from "./ask-models.ts";
 import { shardName, type ShardOf, type ShardRef } from "./shard-call.ts";
 
 /** What processing needs from outside. */
-export interface ProcessParts {
+export interface ProcessParts extends ModelParts {
   config: Config;
   clock: Clock;
   log: Log;
@@ -21,8 +20,6 @@ export interface ProcessParts {
   facts: FactsExchange;
   configurations: ConfigurationsInForce;
   anomalies: AnomalyStore;
-  /** What runs models; nobody is asked where there is none. */
-  inference?: Inference | undefined;
   /** Keeps the isolate alive until the promise settles. */
   waitUntil(promise: Promise<unknown>): void;
 }

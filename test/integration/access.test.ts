@@ -45,6 +45,8 @@ const values: { [parameter: string]: string } = {
   format: "aws-vpc",
   id: "0".repeat(32),
   kid: "nobody",
+  name: "isolation_forest",
+  sha256: "0".repeat(64),
   tenant: "nobody",
 };
 

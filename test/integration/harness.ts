@@ -1,4 +1,5 @@
 import { env } from "cloudflare:test";
+import { breakerObject } from "../../durable-objects/model-breaker-rpc.ts";
 import type { EntityShardRpc } from "../../durable-objects/shard-rpc.ts";
 import { createApp } from "../../src/api/app.ts";
 import type { ApiDeps } from "../../src/api/deps.ts";
@@ -13,6 +14,7 @@ import type { AuditEvent } from "../../src/security/audit.ts";
 import { directoryOf, type Directory, type DirectoryReader } from "../../src/security/directory.ts";
 import type { Tenant } from "../../src/security/tenant.ts";
 import { localKeyProvider } from "../../src/security/key-provider.ts";
+import { Breakers, type BreakersParts } from "../../src/inference/breaker.ts";
 import { ModelCache, type ModelCacheParts } from "../../src/inference/model-cache.ts";
 import type { ModelName, ModelPackage } from "../../src/inference/model.ts";
 import { Registry, type RegistryParts } from "../../src/inference/registry.ts";
@@ -29,12 +31,14 @@ import { deleteRows } from "../../src/storage/d1-rows.ts";
 import { databasesOf } from "../../src/storage/databases.ts";
 import { DirectorySeal } from "../../src/security/directory-seal.ts";
 import { unpacked } from "../../src/storage/model-package.ts";
+import { openDoors } from "../../src/tiers/admission.ts";
 import { Acknowledgements } from "../../src/tiers/acknowledgements.ts";
 import { ApiKeys } from "../../src/tiers/api-keys.ts";
 import { Configurations } from "../../src/tiers/configurations.ts";
 import { DataKeys, type DataKeysParts } from "../../src/tiers/data-keys.ts";
 import { FactsExchange } from "../../src/tiers/facts-exchange.ts";
 import { ModelVersions, type ModelVersionsParts } from "../../src/tiers/model-versions.ts";
+import { ModelInstanceList, type ModelInstanceListParts } from "../../src/tiers/model-instances.ts";
 import { Quotas } from "../../src/tiers/quotas.ts";
 import { shardName } from "../../src/tiers/shard-call.ts";
 import { Tenants, type TenantsParts } from "../../src/tiers/tenants.ts";
@@ -239,6 +243,28 @@ export function modelsOf(more: Partial<ModelVersionsParts & RegistryParts & Mode
   return { cache, inForce, versions, events, settled };
 }
 
+export const instancesObject = () => env.MODEL_INSTANCES.get(env.MODEL_INSTANCES.idFromName("instances"));
+
+/** Of an isolate that has just started: the real objects. */
+export function breakersOf(more: Partial<BreakersParts> = {}): Breakers {
+  const objectOf = (name: string) => breakerObject(env.MODEL_BREAKER, name);
+  return new Breakers({ clock, log: () => {}, waitUntil: () => {}, objectOf, ...more });
+}
+
+function instanceListOf(more: Partial<ModelInstanceListParts> = {}): ModelInstanceList {
+  return new ModelInstanceList({
+    clock,
+    log: () => {},
+    object: instancesObject,
+    breakers: breakersOf(),
+    models: modelsOf().inForce,
+    audit: auditOf(),
+    inFlight: () => 0,
+    changed: () => {},
+    ...more,
+  });
+}
+
 /** An app over the real D1 and a fake shard. */
 export function testApp(more: Partial<ApiDeps> = {}) {
   const shard = new FakeShard();
@@ -253,10 +279,12 @@ export function testApp(more: Partial<ApiDeps> = {}) {
     ...administrationOf(),
     dataKeys: dataKeysOf(),
     modelVersions: modelsOf({ audit }).versions,
+    modelInstances: instanceListOf({ audit }),
     directory: directoryWith([]),
     quotas: new Quotas(),
     audit,
     shardOf: () => shard,
+    doors: openDoors(),
     acknowledgements: new Acknowledgements(),
     facts: new FactsExchange(),
     configurations: configurationsOf(),

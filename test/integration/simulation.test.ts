@@ -7,6 +7,7 @@ import { allDetectors } from "../../src/core/detectors/index.ts";
 import { packContacts } from "../../src/core/flow/pack-contacts.ts";
 import type { Tenant } from "../../src/security/tenant.ts";
 import { d1AnomalyStore } from "../../src/storage/d1-anomaly-store.ts";
+import { openDoors } from "../../src/tiers/admission.ts";
 import { Acknowledgements } from "../../src/tiers/acknowledgements.ts";
 import { FactsExchange } from "../../src/tiers/facts-exchange.ts";
 import { digestLines } from "../../src/tiers/digest.ts";
@@ -52,6 +53,7 @@ class RealRun {
       clock,
       log: () => {},
       shardOf: (shard) => this.#object(shard),
+      doors: openDoors(),
       acknowledgements: new Acknowledgements(),
       facts: new FactsExchange(),
       configurations: { inForce: async () => unconfigured },

@@ -4,6 +4,8 @@ import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import * as v from "valibot";
 import { pipeline } from "../../src/api/schemas.ts";
+import { systemClock } from "../../src/config.ts";
+import type { ModelOpinion, TierReport } from "../../src/core/verdict.ts";
 import worker from "../../src/index.ts";
 import { auth, vpcLines } from "./harness.ts";
 
@@ -12,10 +14,10 @@ const send = (path: string, init: Omit<RequestInit, "headers"> & { headers?: Rec
   exports.default.fetch(`https://weir.example${path}`, { ...init, headers: { ...auth("admin"), ...init.headers } });
 
 /** A host that tries 400 ports of one other, every second one, an hour ago. */
-function scan(): string {
+function scan(host = "10.0.0.66"): string {
   const startS = Math.floor(Date.now() / 3_600_000) * 3600 - 3600;
   const line = (i: number) =>
-    `2 123456789010 eni-1 10.0.0.66 10.0.1.9 ${40_000 + i} ${1 + i} 6 1 40 ${startS + i} ${startS + i} REJECT OK\n`;
+    `2 123456789010 eni-1 ${host} 10.0.1.9 ${40_000 + i} ${1 + i} 6 1 40 ${startS + i} ${startS + i} REJECT OK\n`;
   return Array.from({ length: 400 }, (_, i) => line(i)).join("");
 }
 
@@ -37,6 +39,34 @@ describe("the Worker", () => {
 
     const other = await send("/v1/anomalies", { headers: auth("other") });
     expect(await other.json()).toEqual({ anomalies: [], next: null });
+  });
+
+  it("has models look at hosts on which there is a finding, once they are there", async () => {
+    // An isolate that is cold goes on without models, and says so.
+    let seen: { tiers: TierReport[]; models: ModelOpinion[] }[] = [];
+    for (let host = 1; host <= 200 && !seen.some(({ models }) => models.length === 2); host++) {
+      const entity = `10.0.5.${host}`;
+      await systemClock.wait(100);
+      await send("/v1/ingest/aws-vpc", { method: "POST", body: scan(entity) });
+      const found = await send(`/v1/anomalies?threat=port_scan&entity=${entity}`);
+      ({ anomalies: seen } = (await found.json()) as { anomalies: typeof seen });
+      const [, second] = seen[0].tiers;
+      expect(second.models?.every(({ ran, reason }) => ran || reason === "warming_up")).toBe(true);
+    }
+    const [{ tiers, models }] = seen;
+    expect(tiers.map(({ tier, ran, reason }) => [tier, ran, reason])).toEqual([
+      [1, true, null],
+      [2, true, null],
+      [3, false, "not_built"],
+    ]);
+    expect(models.map(({ model }) => model)).toEqual(["isolation_forest", "lstm_autoencoder"]);
+    for (const { p_value, score, version, contributions } of models) {
+      expect(p_value).toBeGreaterThan(0);
+      expect(p_value).toBeLessThanOrEqual(1);
+      expect(score).toBeGreaterThan(0);
+      expect(version).toMatch(/^[0-9a-f]{12}$/);
+      expect(contributions.every(({ feature, share }) => feature.length > 0 && share >= 0 && share <= 1)).toBe(true);
+    }
   });
 
   it("shows what its shards hold", async () => {

@@ -11,6 +11,7 @@ import type { Anomaly } from "../../src/core/verdict.ts";
 import type { Tenant } from "../../src/security/tenant.ts";
 import { tenantKeys } from "../../src/security/tenant-keys.ts";
 import { d1AnomalyStore } from "../../src/storage/d1-anomaly-store.ts";
+import { openDoors } from "../../src/tiers/admission.ts";
 import { Acknowledgements } from "../../src/tiers/acknowledgements.ts";
 import { FactsExchange } from "../../src/tiers/facts-exchange.ts";
 import { digestLines } from "../../src/tiers/digest.ts";
@@ -306,6 +307,7 @@ class Simulation {
       clock: this.#world.clock,
       log: () => {},
       shardOf: ({ tenant, index }) => this.#object(tenant, index),
+      doors: openDoors(),
       acknowledgements: new Acknowledgements(),
       facts: new FactsExchange(),
       configurations: { inForce: async () => unconfigured },

@@ -9,7 +9,11 @@ export function wantedLines(findings: readonly Finding[], tenant: string, idKey:
   const context = { tenant, idKey, receivedAtMs: 0, decidedAtMs: 0 };
   return digestLines(
     findings.map((finding) =>
-      anomalyOf({ ...finding, configVersion: "", state: "final", revision: 0, completeness }, unasked("no_models"), context),
+      anomalyOf(
+        { ...finding, configVersion: "", state: "final", revision: 0, completeness },
+        unasked("no_models"),
+        context,
+      ),
     ),
   );
 }

@@ -19,6 +19,7 @@ const examples: { [Reason in Failure["reason"]]: Extract<Failure, { reason: Reas
   unsupported_encoding: { reason: "unsupported_encoding", encoding: "br", known: ["gzip"] },
   unknown_format: { reason: "unknown_format", format: "pcap", known: ["aws-vpc"] },
   idempotency_conflict: { reason: "idempotency_conflict", idempotency_key: "a" },
+  model_refused: { reason: "model_refused", why: "opset", detail: "ai.onnx 25 is not taken: at most 21" },
   conflict: { reason: "conflict", detail: "it was revoked" },
   jurisdiction_unavailable: { reason: "jurisdiction_unavailable", jurisdiction: "eu", known: [] },
   quota_exceeded: {

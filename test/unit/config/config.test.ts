@@ -26,6 +26,7 @@ describe("readConfig", () => {
     const config = readConfig({ MASTER_KEY });
     expect(config.apiKeys.size).toBe(0);
     expect(config.allowanceMs).toBe(600_000);
+    expect(config).toMatchObject({ modelTimeoutMs: 2_000, modelFault: "none" });
     expect(Object.isFrozen(config)).toBe(true);
   });
 
@@ -127,6 +128,9 @@ describe("readConfig", () => {
     [{ TENANTS: '{"acme":{"internals":[]}}' }, "TENANTS: acme"],
     [{ LATENESS_ALLOWANCE_S: "-1" }, "LATENESS_ALLOWANCE_S: must be"],
     [{ LATENESS_ALLOWANCE_S: "soon" }, "LATENESS_ALLOWANCE_S: must be"],
+    [{ MASTER_KEY, MODEL_TIMEOUT_MS: "120001" }, "MODEL_TIMEOUT_MS: must be 1 to 120000"],
+    [{ MASTER_KEY, MODEL_TIMEOUT_MS: "" }, "MODEL_TIMEOUT_MS: must be 1 to 120000"],
+    [{ MASTER_KEY, MODEL_FAULT: "slow" }, "MODEL_FAULT: "],
   ])("names the setting that is wrong: %j", (env, expected) => {
     const whole = "API_KEYS" in env || "TENANTS" in env || "LATENESS_ALLOWANCE_S" in env ? { MASTER_KEY, ...env } : env;
     expect(settingThatFails(whole)).toContain(expected);

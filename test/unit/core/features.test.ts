@@ -235,7 +235,8 @@ describe("novelty", () => {
     const contributions = [{ feature: "requests", value: 1234.5, share: 0.7 }];
     return { model, version: "0123456789ab", score: 0.7, p_value, contributions };
   };
-  const [shown] = candidatesOf(hourly("10.0.0.7", 3, 10)).slice(-1);
+  const [last] = candidatesOf(hourly("10.0.0.7", 3, 10)).slice(-1);
+  const shown: Candidate = { ...last, reason: "unlike_itself" };
 
   it("counts the least p-value once for each model", () => {
     expect(combinedPValue([])).toBe(1);
@@ -252,6 +253,12 @@ describe("novelty", () => {
     expect(finding.summary).toContain("requests that it made (1230)");
     expect(noveltyOf(shown, [opinion("a", 1.01 * at), opinion("b", 0.5)], settings)).toBeUndefined();
     expect(noveltyOf(shown, [], settings)).toBeUndefined();
+  });
+
+  it("wakes nobody about a host that does what it always did", () => {
+    for (const reason of ["sample", "rare_peer", "finding"] as const) {
+      expect(noveltyOf({ ...shown, reason }, [opinion("a", 1e-5)], settings)!.severity).toBe("low");
+    }
   });
 
   it("waits until the hour is over", () => {

@@ -1,0 +1,101 @@
+"""The model card: what a run made, of what, and how good it is. No date: the same run writes the same card."""
+
+import hashlib
+from importlib.metadata import version
+
+import numpy as np
+
+from rows import ATTACK, BENIGN, PARTS
+
+P_MAX = 0.01
+PACKAGES = ("scikit-learn", "jax", "numpy", "onnx", "onnxruntime")
+
+SUBJECT = {
+    "isolation_forest": (
+        "Isolation forest: how few random cuts set one window of a host apart from benign windows of all hosts.",
+        "score = 2^(−E[h] / c(256)), 0..1; higher is stranger. One `TreeEnsembleRegressor` over all trees.",
+        [
+            "One window is judged without the host's past, except where a feature carries it.",
+            "A feature that never varied in training is never cut: what is new in it alone is not seen.",
+            "What is common among the training hosts is not strange, whoever does it.",
+        ],
+    ),
+    "lstm_autoencoder": (
+        "LSTM autoencoder: packs a host's earlier windows into a code and unpacks from it what the last window should be,"
+        " with the spread that this host has.",
+        "errors[k] = ln(1 + z²/3), z in spreads of what was expected; score = their mean over the features."
+        " Higher is stranger. Of a host's first window, the expectation is that of any host.",
+        [
+            "A host that was bad from its first window on is its own habit.",
+            "A slow change of habit is followed.",
+            "What its features do not say: peers' names, hours of the day, order within a window.",
+        ],
+    ),
+}
+
+
+def percent(part, whole):
+    return f"{100 * part / whole:.2f} %" if whole else "–"
+
+
+def lines_of(rows, part, p):
+    """By source: windows, benign test windows and the share of them that is called strange, attack windows and those found."""
+    yield "source", "windows", "benign, test", "p ≤ 0.01", "attack", "p ≤ 0.01"
+    chosen = [(name, rows.source == s) for s, name in enumerate(rows.sources)]
+    for name, here in [*chosen, ("all", np.full(len(rows.source), True))]:
+        test = here & (part == "test") & (rows.label == BENIGN)
+        attack = here & (rows.label == ATTACK)
+        strange = p <= P_MAX
+        yield (
+            name,
+            f"{here.sum()}",
+            f"{test.sum()}",
+            percent((test & strange).sum(), test.sum()),
+            f"{attack.sum()}",
+            percent((attack & strange).sum(), attack.sum()),
+        )
+
+
+def markdown(lines):
+    head, *body = lines
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *body])
+
+
+def shares(rows, part, p):
+    return "\n".join("  " + "  ".join(f"{cell:>14}" for cell in line) for line in lines_of(rows, part, p))
+
+
+def text(model, rows, part, scores, p, calibration, apart, names, seed):
+    what, score, blind = SUBJECT[model.name]
+    counts = ", ".join(
+        f"{name} {((part == name) & (rows.label == BENIGN)).sum()} windows of "
+        f"{len(np.unique(rows.host[(part == name) & (rows.label == BENIGN)]))} hosts"
+        for name in dict.fromkeys(PARTS)
+    )
+    threshold = min((s for s, q in zip(scores, p) if q <= P_MAX), default=float("nan"))
+    sections = [
+        f"# {model.name}",
+        "Written by `models/training/train.py`; not to be edited.",
+        what + "\n\n" + score,
+        f"SHA-256 of model.onnx: `{hashlib.sha256(model.onnx).hexdigest()}` ({len(model.onnx)} bytes)",
+        "## Data\n\n" + markdown([("file", "rows", "SHA-256"), *((f, f"{n}", f"`{h}`") for f, n, h in rows.files)]),
+        f"Benign windows, by host: {counts}. Windows of attacks train nothing. A source weighs as the root of its rows.",
+        "## Training\n\n"
+        + markdown(
+            [
+                ("setting", "value"),
+                *((key, f"{value}") for key, value in model.notes.items()),
+                ("seed", f"{seed}"),
+                ("packages", ", ".join(f"{name} {version(name)}" for name in PACKAGES)),
+                ("largest difference to the framework, rows", f"{apart['rows']:.2g}"),
+                ("largest difference to the framework, golden", f"{apart['golden']:.2g}"),
+            ]
+        ),
+        f"Features: {', '.join(f'`{name}`' for name in names)}. Inputs are levels divided by 255.",
+        f"## Calibration\n\n{calibration['windows']} benign windows of hosts that trained nothing. "
+        f"p = (1 + windows at least so strange) / (1 + windows). p ≤ {P_MAX} from a score of {threshold:.4f} on.",
+        "## Metrics\n\nOn the test hosts, which neither trained nor calibrated; and on all windows of attacks.\n\n"
+        + markdown(lines_of(rows, part, p)),
+        "## Blind spots\n\n" + "\n".join(f"- {line}" for line in blind),
+    ]
+    return "\n\n".join(sections) + "\n"
