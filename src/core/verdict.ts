@@ -104,7 +104,10 @@ export interface ModelOpinion {
   score: number;
   /** Share of benign windows that look at least so strange: conformal, (1 + count) / (1 + windows). */
   p_value: number;
-  /** The features that contributed most, the most first, each with its value in its own unit; shares of what all contributed. */
+  /**
+   * The features that contributed most, the most first, each with its value in its own unit; shares of what all contributed.
+   * Of what is not strange at all, none.
+   */
   contributions: readonly { feature: string; value: number; share: number }[];
 }
 
@@ -121,7 +124,7 @@ export interface TierReport {
   /** Why it did not; null if it did. */
   reason: string | null;
   /** Of tier 2, where it was asked about the entity. */
-  models?: readonly ModelReport[];
+  models?: readonly ModelReport[] | undefined;
 }
 
 /** What D1 stores and the API shows: a verdict with its identity and its times. */

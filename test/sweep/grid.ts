@@ -169,3 +169,53 @@ export const longConnection = {
   },
   lookalikes: ["VPN of the fleet", "chat keep-alive of the fleet", "monitoring stream"],
 } as const;
+
+/**
+ * Hosts that begin to do what they never did, and what no detector is made for; after two and a half days of a life of
+ * their own, for twelve hours or more. `strength` says how much of it; `life` whose host it is.
+ */
+export const novelBehaviour = {
+  lives: ["office", "server", "device"],
+  strengths: ["obvious", "plain", "faint", "trace"],
+  historyHours: 60,
+  hours: 24,
+  /** Each begins within so many hours, and lasts. */
+  beginWithinHours: 8,
+  lastsHours: 14,
+  /** By kind and in the order of the strengths. */
+  kinds: {
+    /** Mean time between calls to one peer, exponential: nothing to measure an interval by. */
+    beacon_exponential: { unit: "minutes between calls", values: [2, 10, 30, 180] },
+    /** Others' traffic: what one peer sends goes out again to whoever asked for it. */
+    relay: { unit: "peers an hour", values: [300, 120, 50, 8] },
+    spam_bot: { unit: "mail servers an hour", values: [300, 100, 30, 3] },
+    /** Dealt to peers of which none gets more than 20 MB: within three hours. */
+    spread_upload: { unit: "MB", values: [2000, 700, 250, 30] },
+    p2p_bot: { unit: "peers an hour", values: [200, 80, 30, 4] },
+    miner: { unit: "minutes between connections", values: [5, 15, 40, 240] },
+    new_server: { unit: "requests an hour", values: [400, 80, 15, 1] },
+  },
+  /**
+   * Obvious and plain are to be found: each changes what the host does in every hour. Faint ones are within what a
+   * person may begin one day: a call each half hour, the peers of a busy browser, the candidates of some calls, a share
+   * for a few colleagues; but 30 mail servers an hour are never a client's. A trace is a handful of flows a day, a
+   * miner's but a few long connections.
+   */
+  wanted({ kind, strength }: { kind: string; strength: string }): Wanted {
+    if (strength === "trace") return kind === "miner" ? "either" : "silent";
+    return strength === "faint" && kind !== "spam_bot" ? "either" : "found";
+  },
+  /** As many hosts as points; each begins within the same hours, but the last. */
+  lookalikes: {
+    "new backup to one cloud": 0.1,
+    "a day of video meetings": 0.1,
+    "software update day": 0.1,
+    "new registry and code hosting": 0.1,
+    "new regular poller: one host, 60 s": 0.1,
+    "new heavy browser": 0.1,
+    "guest device": 0.1,
+    "printer that is used more": 0.1,
+    "night shift": 0.1,
+    "nothing new": 0.1,
+  },
+} as const;

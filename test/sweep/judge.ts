@@ -1,5 +1,5 @@
 import type { Point, Wanted } from "./grid.ts";
-import { play, type Played, type Saying } from "./play.ts";
+import { play, type Alert, type Played, type Saying } from "./play.ts";
 import type { Verdict } from "../../src/core/verdict.ts";
 import { makeScene, type Owner, type Scene, type SceneOptions } from "./scene.ts";
 import type { Planted, Section } from "./section.ts";
@@ -47,7 +47,7 @@ export interface JudgedScene {
 const fineMs = 4 * 3_600_000;
 
 /** Longest span of a batch: five minutes before the attacks, then the section's, and a minute once they are under way. */
-function spanOf(atMs: number, attackMs: number, batchS: number, quick: boolean): number {
+export function spanOf(atMs: number, attackMs: number, batchS: number, quick: boolean): number {
   if (atMs < attackMs) return quick ? 1_500_000 : 300_000;
   const spanMs = atMs < attackMs + fineMs ? 1000 * batchS : 60_000;
   return quick ? 5 * spanMs : spanMs;
@@ -80,7 +80,11 @@ export function judgeScene(options: SceneOptions): JudgedScene {
   };
 }
 
-function judge(section: Section, scene: Scene, played: Played): { points: JudgedPoint[]; falseAlarms: FalseAlarm[] } {
+export function judge(
+  section: Section,
+  scene: Scene,
+  played: Played,
+): { points: JudgedPoint[]; falseAlarms: FalseAlarm[] } {
   const { world, owners } = scene;
   const clients = new Set(world.clients.map((client) => world.textOf(client)));
   const found = new Map<number, Saying>();
@@ -90,12 +94,14 @@ function judge(section: Section, scene: Scene, played: Played): { points: Judged
       .ownersOf(entity)
       .map((number) => lookalikeOf(owners[number]))
       .find(Boolean);
-  for (const { verdict, said } of played.alerts) {
+  for (const alert of played.alerts) {
+    const { verdict, said } = alert;
     const { threat, entity, severity, summary, peers, window } = verdict;
     const mine = world.ownersOf(entity);
     const about = mine.filter((number) => {
       const planted = plantedOf(owners[number]);
-      return planted && threat === section.threat && isAbout(scene, planted, verdict);
+      if (!planted || !isAbout(scene, planted, verdict)) return false;
+      return isOpen(section, verdict) ? isSince(scene, planted, alert) : threat === section.threat;
     });
     for (const number of about) {
       const first = said.find((one) => isAbout(scene, plantedOf(owners[number])!, one.verdict));
@@ -104,7 +110,8 @@ function judge(section: Section, scene: Scene, played: Played): { points: Judged
     if (about.length > 0) continue;
     // A service that all hosts use says more about a false alarm than the host.
     const services = peers.map(({ address }) => address).filter((address) => !clients.has(address));
-    const kind = services.map(kindOf).find(Boolean) ?? kindOf(entity);
+    const isAside = mine.some((number) => isBeside(scene, section, plantedOf(owners[number]), alert));
+    const kind = services.map(kindOf).find(Boolean) ?? kindOf(entity) ?? (isAside ? "host of a point" : undefined);
     if (kind === undefined && mine.length > 0) continue;
     const name = `${threat} ${entity}`;
     if (!falseAlarms.has(name))
@@ -138,6 +145,25 @@ function judge(section: Section, scene: Scene, played: Played): { points: Judged
   return { points, falseAlarms: [...falseAlarms.values()] };
 }
 
+/** Whether hours alone say what a verdict is about: an anomaly is whatever a host does. */
+function isOpen({ isAnyThreat }: Section, { threat }: Verdict): boolean {
+  return threat === "anomaly" || isAnyThreat === true;
+}
+
+/** Whether it is about hours in which the point did something, and was said since. */
+function isSince(scene: Scene, planted: Planted, { verdict: { window }, said }: Alert): boolean {
+  const { startMs, endMs = scene.world.endMs } = planted;
+  const first = said.find(({ verdict }) => isAbout(scene, planted, verdict));
+  return window.endMs > startMs && window.startMs < endMs && first !== undefined && first.atMs >= startMs;
+}
+
+/** Whether it is about a point's host, but about what that always did: somebody whom it called before, or other hours. */
+function isBeside(scene: Scene, section: Section, planted: Planted | undefined, alert: Alert): boolean {
+  if (!planted || !isOpen(section, alert.verdict)) return false;
+  const isIts = planted.entities.some((entity) => scene.world.names(alert.verdict.entity, entity, false));
+  return isIts && !isSince(scene, planted, alert);
+}
+
 function lookalikeOf(owner: Owner | undefined): string | undefined {
   return owner && "kind" in owner ? owner.kind : undefined;
 }
@@ -149,7 +175,7 @@ function plantedOf(owner: Owner | undefined): Planted | undefined {
 /** Whether a verdict names whom the point planted. */
 function isAbout({ world }: Scene, { entities, peers, orPrefix }: Planted, verdict: Verdict): boolean {
   if (!entities.some((entity) => world.names(verdict.entity, entity, orPrefix === true))) return false;
-  if (peers === undefined || verdict.peers.length === 0) return true;
+  if (peers === undefined || verdict.peers.length === 0 || verdict.threat === "anomaly") return true;
   const texts = new Set(peers.map((peer) => world.textOf(peer)));
   return verdict.peers.some(({ address }) => texts.has(address));
 }

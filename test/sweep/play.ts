@@ -1,5 +1,7 @@
-import { detectors as allDetectors } from "../../src/core/detectors/index.ts";
+import { allDetectors } from "../../src/core/detectors/index.ts";
+import type { Configuration } from "../../src/core/detectors/configuration.ts";
 import type { Detector } from "../../src/core/detectors/detector.ts";
+import type { Candidate } from "../../src/core/features/candidate.ts";
 import { FlowBatch } from "../../src/core/flow/flow-batch.ts";
 import { fold } from "../../src/core/flow/fold.ts";
 import { networkMatcher } from "../../src/core/flow/networks.ts";
@@ -19,10 +21,11 @@ export interface PlayOptions {
   /** How late a record may come, in ms. */
   allowanceMs?: number;
   detectors?: readonly Detector[];
+  configuration?: Configuration | undefined;
 }
 
 /** What stands at the end about one entity in one window, at medium severity or above. */
-interface Alert {
+export interface Alert {
   verdict: Verdict;
   /** What was said of it so far at medium severity or above, the first first. */
   said: Saying[];
@@ -35,8 +38,18 @@ export interface Saying {
   atMs: number;
 }
 
+/** A host as models are shown it. */
+export interface ShownAt {
+  candidate: Candidate;
+  /** The batch that brought it, from 0 on, and that batch's last end. */
+  batch: number;
+  atMs: number;
+}
+
 export interface Played {
   alerts: Alert[];
+  /** Hosts that models should look at. */
+  shown: ShownAt[];
   flows: number;
   late: number;
   /** Last end of each batch, in ms. No two batches share an end. */
@@ -52,7 +65,7 @@ export function play(sources: readonly FlowBatch[], options: PlayOptions): Playe
   const { internal, spanMs = () => 10_000, allowanceMs = 600_000, detectors = allDetectors } = options;
   const began = performance.now();
   const rows = ordered(sources);
-  const tenant = new Tenant(networkMatcher(internal), allowanceMs, detectors);
+  const tenant = new Tenant(networkMatcher(internal), allowanceMs, detectors, options.configuration);
   const batchEndsMs: number[] = [];
   const batch = new FlowBatch();
   for (let next = 0; next < rows.count;) {
@@ -71,6 +84,7 @@ export function play(sources: readonly FlowBatch[], options: PlayOptions): Playe
   tenant.end(batchEndsMs.length - 1, batchEndsMs.at(-1) ?? 0);
   return {
     alerts: tenant.alerts(),
+    shown: tenant.shown,
     flows: rows.count,
     late: tenant.late,
     batchEndsMs,
@@ -84,12 +98,20 @@ const noBounds = { rowsMax: 2 ** 50, bytesMax: 2 ** 50 };
 
 class Tenant {
   late = 0;
+  readonly shown: ShownAt[] = [];
   readonly #isInternal;
   readonly #allowanceMs: number;
   readonly #shard: Shard;
+  readonly #configuration: Configuration | undefined;
   readonly #said = new Map<string, Alert>();
 
-  constructor(isInternal: ReturnType<typeof networkMatcher>, allowanceMs: number, detectors: readonly Detector[]) {
+  constructor(
+    isInternal: ReturnType<typeof networkMatcher>,
+    allowanceMs: number,
+    detectors: readonly Detector[],
+    configuration: Configuration | undefined,
+  ) {
+    this.#configuration = configuration;
     this.#isInternal = isInternal;
     this.#allowanceMs = allowanceMs;
     this.#shard = new Shard({ storage: noStorage, detectors, log: noBounds });
@@ -115,17 +137,25 @@ class Tenant {
           receivedAtMs: atMs,
           sentAtMs: atMs,
           acknowledged: [],
+          configuration: this.#configuration,
         },
         atMs,
       );
       if (result.status !== "applied") throw new Error(`batch ${number} was ${result.status}`);
       this.late += result.late;
       this.#hear(result.verdicts, number, atMs);
+      this.#show(result.candidates, number, atMs);
     }
   }
 
   end(number: number, atMs: number): void {
-    this.#hear(this.#shard.end({ receivedAtMs: atMs, acknowledged: [] }), number, atMs);
+    const configuration = this.#configuration;
+    this.#hear(this.#shard.end({ receivedAtMs: atMs, acknowledged: [], configuration }), number, atMs);
+    this.#show(this.#shard.takeCandidates(), number, atMs);
+  }
+
+  #show(candidates: readonly Candidate[], batch: number, atMs: number): void {
+    for (const candidate of candidates) this.shown.push({ candidate, batch, atMs });
   }
 
   alerts(): Alert[] {

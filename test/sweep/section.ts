@@ -11,6 +11,8 @@ export interface Planted {
   /** Of these, a verdict must list one; any will do where there are none. */
   peers?: readonly number[];
   startMs: number;
+  /** End of the last record; that of the scene unless told. */
+  endMs?: number;
   /** Ends of the records that make it what it is, for the time to detect: failed attempts, contacts. */
   momentsMs?: readonly number[];
 }
@@ -21,6 +23,8 @@ export interface Section {
   id: string;
   title: string;
   threat: Threat;
+  /** Whether a verdict of any other threat tells of it as well: one said since it began. */
+  isAnyThreat?: true;
   /** Every combination of the grid's values that can be. */
   points: readonly Point[];
   /** Whether all of them are planted by each seed, or so many that each pair of values is. */

@@ -2,13 +2,13 @@ import { backgrounds, beacon } from "./grid.ts";
 import { judgeScene, type FalseAlarm, type JudgedPoint, type JudgedScene } from "./judge.ts";
 import type { CaptureRows } from "./scene.ts";
 import type { Section } from "./section.ts";
-import { sections as allSections } from "./sections/index.ts";
+import { allSections, sections as ownSections } from "./sections/index.ts";
 
 export interface SweepOptions {
   seeds: readonly number[];
   /** One scene a section, backgrounds in turn, each value of a parameter once. */
   quick?: boolean;
-  /** Only sections of these threats. */
+  /** Only sections of these threats; those that detectors are for unless told. */
   threats?: readonly string[] | undefined;
   /** More backgrounds, for the first seed. */
   captures?: readonly CaptureRows[];
@@ -16,7 +16,7 @@ export interface SweepOptions {
 
 /** Judges scene after scene. */
 export function* sweep({ seeds, quick = false, threats, captures = [] }: SweepOptions): Generator<JudgedScene> {
-  const sections = allSections.filter(({ threat }) => threats === undefined || threats.includes(threat));
+  const sections = threats ? allSections.filter(({ threat }) => threats.includes(threat)) : ownSections;
   for (const section of sections) {
     if (quick) {
       const background = backgrounds.generated[(1 + allSections.indexOf(section)) % 2];

@@ -19,7 +19,8 @@ export function combinedPValue(opinions: readonly ModelOpinion[]): number {
 
 /**
  * What the models' opinions on a host's closed window come to: a finding if hardly any benign window looks so strange.
- * `medium` and no more: models say that something is new, not what it is.
+ * `medium`, and no more, if it is also unlike the host's own earlier windows: models know what other networks do, and a
+ * network may be strange all day. Models say that something is new, not what it is.
  */
 export function noveltyOf(
   shown: Shown,
@@ -39,7 +40,7 @@ export function noveltyOf(
     score: rounded(scoreOf(1 / pValue, 1 / pValueMax)),
     // Of a host without a past nobody knows what is usual: half as sure with one window as with ever so many.
     confidence: rounded(vectors.length / (vectors.length + 1)),
-    severity: "medium",
+    severity: reason === "unlike_itself" ? "medium" : "low",
     techniques: [],
     summary: summaryOf(strangest, pValue),
     peers,

@@ -54,7 +54,7 @@ function plant(world: World, { intervalS, jitter, missing, port }: Point): Plant
     world.exchange({ source, target, port: Number(port), udp: isDns, startMs: startMs + at, durationMs, ...sizes });
     momentsMs.push(Math.round(startMs + at) + durationMs);
   }
-  return { entities: [source], peers: [target], startMs, momentsMs };
+  return { entities: [source], peers: [target], startMs, endMs: startMs + lastsMs, momentsMs };
 }
 
 interface Poll {

@@ -41,7 +41,7 @@ function plant(world: World, { queriesPerS, bytesPerQuery, way }: Point): Plante
     ask(world, client, mine ?? server, at, sizes);
     if (mine !== undefined) ask(world, mine, server, at + 1, sizes);
   }
-  return { entities: mine === undefined ? [client] : [client, mine], startMs };
+  return { entities: mine === undefined ? [client] : [client, mine], startMs, endMs: startMs + durationMs };
 }
 
 function ask(

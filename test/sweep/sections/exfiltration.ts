@@ -55,7 +55,7 @@ function plant(world: World, { megabytes, durationS }: Point): Planted {
       world.exchange({ ...ends, startMs: at, durationMs, sent: bytes / parts, received: bytes / parts / 60 });
     }
   }
-  return { entities: [source], peers: [target], startMs };
+  return { entities: [source], peers: [target], startMs, endMs: startMs + lastsMs };
 }
 
 /** Each night to the same place, 0.5 to 8 GB. */

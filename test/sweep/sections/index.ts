@@ -6,10 +6,11 @@ import { exfiltration } from "./exfiltration.ts";
 import { flood } from "./flood.ts";
 import { lateralMovement } from "./lateral-movement.ts";
 import { longConnection } from "./long-connection.ts";
+import { novelBehaviour } from "./novel-behaviour.ts";
 import { portScan } from "./port-scan.ts";
 import { reflection } from "./reflection.ts";
 
-/** In the order of the grid. */
+/** What detectors are for, in the order of the grid. */
 export const sections: readonly Section[] = [
   portScan,
   flood,
@@ -21,3 +22,6 @@ export const sections: readonly Section[] = [
   dnsTunnel,
   longConnection,
 ];
+
+/** And what none is for: only the ablation and whoever names its threat play it. */
+export const allSections: readonly Section[] = [...sections, novelBehaviour];

@@ -39,7 +39,7 @@ function plant(world: World, { service, hosts, shape }: Point): Planted {
     const at = startMs + ((i + 0.6 * random.next()) * lastsMs) / others.length;
     addLogin(world, source, target, Number(service), at);
   });
-  return { entities: shape === "fan" ? [first] : [first, ...others], startMs };
+  return { entities: shape === "fan" ? [first] : [first, ...others], startMs, endMs: startMs + lastsMs };
 }
 
 /** Somebody gets in and does some work. */

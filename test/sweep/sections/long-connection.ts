@@ -36,7 +36,7 @@ function plant(world: World, { hours, slicedS }: Point): Planted {
   const [sent, received] = [Number(hours) * random.int(20_000, 400_000), Number(hours) * random.int(20_000, 400_000)];
   const port = random.pick([443, 22, 8443, 4444]);
   world.longExchange({ source, target, port, startMs, durationMs, sent, received, sliceMs: Number(slicedS) * 1000 });
-  return { entities: [source], peers: [target], startMs };
+  return { entities: [source], peers: [target], startMs, endMs: startMs + durationMs };
 }
 
 /** Nearly every client holds one connection to the same service, for most of the day. */
