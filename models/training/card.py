@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from rows import ATTACK, BENIGN, PARTS
+from rows import ATTACK, BENIGN, CAPTURES_SHARE, PARTS
 
 P_MAX = 0.01
 PACKAGES = ("scikit-learn", "jax", "numpy", "onnx", "onnxruntime")
@@ -21,10 +21,10 @@ SUBJECT = {
         ],
     ),
     "lstm_autoencoder": (
-        "LSTM autoencoder: packs a host's earlier windows into a code and unpacks from it what the last window should be,"
-        " with the spread that this host has.",
-        "errors[k] = ln(1 + z²/3), z in spreads of what was expected; score = their mean over the features."
-        " Higher is stranger. Of a host's first window, the expectation is that of any host.",
+        "LSTM autoencoder: packs all but the last two of a host's windows into a code, and unpacks from it what those two"
+        " should be, with the spread that this host has.",
+        "errors[k] = ln(1 + z²/3), z in spreads of what was expected, mean of the two windows; score = mean over the"
+        " features. Higher is stranger. Of a host's first windows, the expectation is that of any host.",
         [
             "A host that was bad from its first window on is its own habit.",
             "A slow change of habit is followed.",
@@ -39,21 +39,15 @@ def percent(part, whole):
 
 
 def lines_of(rows, part, p):
-    """By source: windows, benign test windows and the share of them that is called strange, attack windows and those found."""
-    yield "source", "windows", "benign, test", "p ≤ 0.01", "attack", "p ≤ 0.01"
+    """By source: benign windows of all hosts and of the test hosts, windows of attacks, and the share that is called strange."""
+    yield "source", "benign", "p ≤ 0.01", "benign, test", "p ≤ 0.01", "attack", "p ≤ 0.01", "p ≤ 0.001"
     chosen = [(name, rows.source == s) for s, name in enumerate(rows.sources)]
     for name, here in [*chosen, ("all", np.full(len(rows.source), True))]:
-        test = here & (part == "test") & (rows.label == BENIGN)
-        attack = here & (rows.label == ATTACK)
-        strange = p <= P_MAX
-        yield (
-            name,
-            f"{here.sum()}",
-            f"{test.sum()}",
-            percent((test & strange).sum(), test.sum()),
-            f"{attack.sum()}",
-            percent((attack & strange).sum(), attack.sum()),
-        )
+        benign, attack = here & (rows.label == BENIGN), here & (rows.label == ATTACK)
+        cells = [name]
+        for these in (benign, benign & (part == "test"), attack):
+            cells += [f"{these.sum()}", percent((these & (p <= P_MAX)).sum(), these.sum())]
+        yield (*cells, percent((attack & (p <= P_MAX / 10)).sum(), attack.sum()))
 
 
 def markdown(lines):
@@ -70,7 +64,7 @@ def text(model, rows, part, scores, p, calibration, apart, names, seed):
     counts = ", ".join(
         f"{name} {((part == name) & (rows.label == BENIGN)).sum()} windows of "
         f"{len(np.unique(rows.host[(part == name) & (rows.label == BENIGN)]))} hosts"
-        for name in dict.fromkeys(PARTS)
+        for name in PARTS
     )
     threshold = min((s for s, q in zip(scores, p) if q <= P_MAX), default=float("nan"))
     sections = [
@@ -79,7 +73,8 @@ def text(model, rows, part, scores, p, calibration, apart, names, seed):
         what + "\n\n" + score,
         f"SHA-256 of model.onnx: `{hashlib.sha256(model.onnx).hexdigest()}` ({len(model.onnx)} bytes)",
         "## Data\n\n" + markdown([("file", "rows", "SHA-256"), *((f, f"{n}", f"`{h}`") for f, n, h in rows.files)]),
-        f"Benign windows, by host: {counts}. Windows of attacks train nothing. A source weighs as the root of its rows.",
+        f"Benign windows, by host: {counts}. Windows of attacks train nothing. A source weighs as the root of its"
+        f" rows; all captures together {CAPTURES_SHARE:.0%} of what is drawn.",
         "## Training\n\n"
         + markdown(
             [

@@ -1,6 +1,7 @@
 """
-LSTM autoencoder of a host's habits: it packs the windows before the last one into `HIDDEN` numbers and unpacks from
-them what the last one should be, with the spread that this host has. What differs from that is new for the host.
+LSTM autoencoder of a host's habits: it packs all windows but the last `JUDGED` into `HIDDEN` numbers and unpacks from
+them what those should be, with the spread that this host has. What differs from that is new for the host. Two are
+judged together since what is benign and new, as an update, is often over within one.
 """
 
 import jax
@@ -10,11 +11,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 HIDDEN = 32
+JUDGED = 2
 BATCH, STEPS, LEARNING_RATE = 256, 3000, 3e-3
 # Of the range of a feature: what hardly ever varied counts as if it varied so much.
 SCALE_MIN = 0.1
-# Of a standard deviation, so two levels at least: differences below are those of rounding.
-SPREAD_MIN = 0.1
+# Of a standard deviation, so five levels at least: differences below are those of rounding, and of chance.
+SPREAD_MIN = 0.2
 # Degrees of freedom of Student's t: hosts do surprise now and then, and one surprise must not rule the training.
 FREEDOM = 3.0
 
@@ -49,26 +51,37 @@ def expected(params, inputs):
     return mean, jax.nn.softplus(spread) + SPREAD_MIN
 
 
-def parts(params, standard, sequence, mask):
-    """Log-spread and log(1 + z²/ν) of every window but the first, [31, N, K], and whether it is there, [31, N]."""
+def surprises(params, standard, sequence, mask):
+    """
+    For every end of a past, so [32 - JUDGED, N, …]: the log-spread that it lets expect, [K]; ln(1 + z²/ν) of the `JUDGED`
+    windows after it, summed over those that are there, [K]; and how many are, [1].
+    """
     mean_in, scale_in = standard
     z = (sequence - mean_in) / scale_in * mask[:, :, None]
     steps = jnp.concatenate([z, mask[:, :, None]], axis=2).transpose(1, 0, 2)
-    mean, spread = expected(params, steps[:-1])
-    surprise = jnp.log1p(((steps[1:, :, :-1] - mean) / spread) ** 2 / FREEDOM)
-    return jnp.log(spread), surprise, steps[1:, :, -1]
+    ends = len(steps) - JUDGED
+    mean, spread = expected(params, steps[:ends])
+    total, count = 0, 0
+    for after in range(1, JUDGED + 1):
+        judged = steps[after : after + ends]
+        seen, there = judged[:, :, :-1], judged[:, :, -1:]
+        total += jnp.log1p(((seen - mean) / spread) ** 2 / FREEDOM) * there
+        count += there
+    return jnp.log(spread), total, count
 
 
 def loss(params, standard, sequence, mask):
-    log_spread, surprise, there = parts(params, standard, sequence, mask)
-    each = log_spread + (FREEDOM + 1) / 2 * surprise
-    return (each.mean(axis=2) * there).sum() / there.sum()
+    """Of Student's t, per window and feature."""
+    log_spread, total, count = surprises(params, standard, sequence, mask)
+    each = log_spread * count + (FREEDOM + 1) / 2 * total
+    return each.mean(axis=2).sum() / count.sum()
 
 
 @jax.jit
 def errors_of(params, standard, sequence, mask):
-    """[N, K] ≥ 0, of the last window. The score is their mean."""
-    return parts(params, standard, sequence, mask)[1][-1]
+    """[N, K] ≥ 0, the mean of the windows that are judged. The score is the mean over the features."""
+    _, total, count = surprises(params, standard, sequence, mask)
+    return total[-1] / count[-1]
 
 
 @jax.jit
@@ -121,7 +134,7 @@ def to_onnx(params, standard, windows):
             "axis1": [1],
             "axis2": [2],
             "start": [0],
-            "last": [windows - 1],
+            "past": [windows - JUDGED],
             "end": [windows],
             "halves": [features, features],
         }.items()
@@ -133,22 +146,28 @@ def to_onnx(params, standard, windows):
         node("Unsqueeze", ["mask", "axis2"], ["there"]),
         node("Mul", ["scaled", "there"], ["z"]),
         node("Concat", ["z", "there"], ["steps"], axis=2),
-        node("Slice", ["steps", "start", "last", "axis1"], ["before"]),
+        node("Slice", ["steps", "start", "past", "axis1"], ["before"]),
         node("Transpose", ["before"], ["in_time"], perm=[1, 0, 2]),
         node("LSTM", ["in_time", "W", "R", "B"], ["", "hidden"], hidden_size=HIDDEN),
         node("Squeeze", ["hidden", "axis0"], ["code"]),
         node("Gemm", ["code", "H", "Hb"], ["decoded"]),
-        node("Split", ["decoded", "halves"], ["expected", "log_spread"], axis=1),
-        node("Softplus", ["log_spread"], ["soft"]),
-        node("Add", ["soft", "spread_min"], ["spread"]),
-        node("Slice", ["z", "last", "end", "axis1"], ["last_step"]),
-        node("Squeeze", ["last_step", "axis1"], ["seen"]),
+        node("Split", ["decoded", "halves"], ["expected_flat", "soft_in"], axis=1),
+        node("Unsqueeze", ["expected_flat", "axis1"], ["expected"]),
+        node("Softplus", ["soft_in"], ["soft"]),
+        node("Add", ["soft", "spread_min"], ["spread_flat"]),
+        node("Unsqueeze", ["spread_flat", "axis1"], ["spread"]),
+        node("Slice", ["z", "past", "end", "axis1"], ["seen"]),
+        node("Slice", ["there", "past", "end", "axis1"], ["judged"]),
         node("Sub", ["seen", "expected"], ["off"]),
         node("Div", ["off", "spread"], ["spreads_off"]),
         node("Mul", ["spreads_off", "spreads_off"], ["squared"]),
         node("Div", ["squared", "freedom"], ["shared"]),
         node("Add", ["shared", "one"], ["above_one"]),
-        node("Log", ["above_one"], ["errors"]),
+        node("Log", ["above_one"], ["surprise"]),
+        node("Mul", ["surprise", "judged"], ["surprise_there"]),
+        node("ReduceSum", ["surprise_there", "axis1"], ["total"], keepdims=0),
+        node("ReduceSum", ["judged", "axis1"], ["count"], keepdims=0),
+        node("Div", ["total", "count"], ["errors"]),
         node("ReduceMean", ["errors"], ["score"], axes=[1], keepdims=1),
     ]
     value = helper.make_tensor_value_info

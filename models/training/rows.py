@@ -12,8 +12,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 LEVEL_MAX = 255
 LABELS = {"benign": 0, "attack": 1, None: -1}
 BENIGN, ATTACK = 0, 1
-# Hosts are dealt in this order, so that each part has hosts of every source that has a few.
-PARTS = ("train", "calibrate", "train", "test")
+# Of hosts as many each: what a p-value is worth depends on how many hosts calibrated it, and learning needs fewer.
+PARTS = ("train", "calibrate", "test")
+# Of what is drawn to learn from, other people's captures: few windows, but of real hosts.
+CAPTURES_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -79,17 +81,16 @@ def read_rows(scenes, captures, windows_kept):
 
 def parts_of(rows):
     """
-    [R] names of PARTS. By host: the windows of one host are alike, so a part must not know another's hosts. Hosts of one
-    name stand beside each other, whatever their source: in generated traffic they have one role, which each part needs.
+    [R] names of PARTS. By host: the windows of one host are alike, so a part must not know another's hosts. They are
+    dealt by how unusual their windows are on the whole, to and fro: a handful of mail relays and resolvers is as much of
+    the upper tail as a thousand others, and each part needs its share of them.
     """
-
-    def order(h):
-        s, name = rows.host_names[h]
-        return hashlib.sha256(name.encode()).digest(), rows.sources[s]
-
-    part = np.empty(len(rows.host_names), object)
-    for i, h in enumerate(sorted(range(len(rows.host_names)), key=order)):
-        part[h] = PARTS[i % len(PARTS)]
+    spread = np.maximum(rows.levels.std(axis=0), 1)
+    unusual = (((rows.levels - rows.levels.mean(axis=0)) / spread) ** 2).mean(axis=1)
+    of_host = np.bincount(rows.host, weights=unusual) / np.bincount(rows.host)
+    part = np.empty(len(of_host), object)
+    for i, h in enumerate(np.argsort(of_host, kind="stable")):
+        part[h] = [*PARTS, *PARTS[::-1]][i % (2 * len(PARTS))]
     return part[rows.host]
 
 
@@ -97,6 +98,11 @@ def balanced(rows, among, count, random):
     """`count` of these rows, with repetition. A source weighs as the root of its rows: an office does not drown a device."""
     per_source = np.bincount(rows.source[among], minlength=len(rows.sources))
     weights = 1 / np.sqrt(per_source[rows.source[among]])
+    is_generated = rows.generated[rows.source[among]]
+    shares = ((is_generated, 1 - CAPTURES_SHARE), (~is_generated, CAPTURES_SHARE))
+    for chosen, share in shares:
+        if chosen.any():
+            weights[chosen] *= share / weights[chosen].sum()
     return random.choice(among, size=count, p=weights / weights.sum())
 
 

@@ -30,19 +30,18 @@ FOREST_ROWS = 50_000
 # Chosen on scenes of seeds that neither train nor judge: what a host does for the first time, or others hardly do.
 FOREST_FEATURES = [
     "outside_peers",
-    "failed_share",
     "sent_share",
     "uncommon_share",
     "new_peer_share",
     "rare_peers",
     "rare_requests",
-    "rare_active_share",
-    "served_requests",
 ]
 LSTM_FEATURES = [
     "outside_peers",
     "services",
     "sent_bytes",
+    "sent_share",
+    "udp_share",
     "uncommon_share",
     "new_peer_share",
     "rare_peers",
@@ -100,7 +99,7 @@ def train_lstm(rows, train, table):
         table["windowsKept"],
         lambda indices: dict(zip(("sequence", "mask"), sequences(rows, indices, columns))),
         framework,
-        {"hidden": lstm.HIDDEN, "steps": lstm.STEPS, "batch": lstm.BATCH, "last loss": round(last_loss, 4)},
+        {"hidden": lstm.HIDDEN, "windows judged": lstm.JUDGED, "steps": lstm.STEPS, "batch": lstm.BATCH, "last loss": round(last_loss, 4)},
     )
 
 

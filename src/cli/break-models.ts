@@ -1,9 +1,14 @@
 import { createHash } from "node:crypto";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { modelFaults, type ModelFault } from "../inference/fault.ts";
 import { Client, type StoredAnomaly } from "./client.ts";
 import { newSecrets, startLocalWorker, type LocalSecrets, type LocalWorkerOptions } from "./local-worker.ts";
 import { playSample, type Sample } from "./sample.ts";
+
+const tenant = "drill";
+/** Whoever asks a mended model has to come with batches that nobody has sent yet. */
+const laterTenant = "mended";
 
 /** How long a breaker stays open, in seconds, and some time for whoever asks it. */
 const recoverS = 65;
@@ -27,23 +32,23 @@ interface Drill {
  * state of the last drill, and waits for their breakers to find out. The statistical part of all verdicts must be the same.
  */
 export async function breakModels(
-  tenant: string,
   sample: Sample,
-  options: Omit<LocalWorkerOptions, "secrets"> & { state: string },
+  folder: string,
   print: (line: string) => void,
 ): Promise<BrokenModels> {
-  const secrets = newSecrets([tenant]);
+  const { internal } = sample;
+  const secrets = newSecrets([tenant, laterTenant]);
+  const options = { tenants: { [tenant]: { internal }, [laterTenant]: { internal } }, secrets };
   const drills: Drill[] = [];
   for (const fault of modelFaults) {
-    const state = `${options.state}/${fault}`;
-    drills.push(await drill(fault, tenant, sample, { ...options, state, secrets }, print));
+    drills.push(await drill(fault, tenant, sample, { ...options, state: join(folder, fault) }, print));
   }
   const [whole, ...broken] = drills;
   const isSame = whole.verdicts > 0 && broken.every(({ digest }) => digest === whole.digest);
   print(`\nMended. Waiting ${recoverS} s for the breakers to let a probe through …`);
   await sleep(recoverS * 1000);
-  const last = `${options.state}/${modelFaults.at(-1)!}`;
-  const mended = await drill("none", tenant, sample, { ...options, state: last, secrets }, print);
+  const state = join(folder, modelFaults.at(-1)!);
+  const mended = await drill("none", laterTenant, sample, { ...options, state }, print);
   const hasRecovered = mended.breakers.split(", ").every((breaker) => breaker.endsWith(" closed"));
   const verdict = isSame ? "the same statistical part, byte for byte" : "NOT the same statistical part";
   const recovery = hasRecovered ? "closed again" : `NOT closed: ${mended.breakers}`;
@@ -55,14 +60,14 @@ export async function breakModels(
 
 async function drill(
   fault: ModelFault,
-  tenant: string,
+  as: string,
   sample: Sample,
   options: LocalWorkerOptions & { secrets: LocalSecrets },
   print: (line: string) => void,
 ): Promise<Drill> {
   const worker = await startLocalWorker({ ...options, variables: { MODEL_FAULT: fault, MODEL_TIMEOUT_MS: "500" } });
   try {
-    const client = new Client(worker.url, worker.keys[tenant]);
+    const client = new Client(worker.url, worker.keys[as]);
     await playSample(client, sample, () => {});
     const stored = await client.anomalies({});
     const done = {

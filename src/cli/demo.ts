@@ -62,9 +62,8 @@ export const demo = command({
 
 async function drillModels(sample: Sample, stopped: Promise<"stopped">): Promise<void> {
   const state = mkdtempSync(join(tmpdir(), "weir-drill-"));
-  const tenants = { [tenant]: { internal: sample.internal } };
   try {
-    const drilling = breakModels(tenant, sample, { tenants, state }, (line) => console.log(line));
+    const drilling = breakModels(sample, state, (line) => console.log(line));
     const result = await Promise.race([drilling, stopped]);
     if (result === "stopped") throw new Failure("It was stopped before its end.");
     console.log(`\n${result.text}`);

@@ -24,8 +24,8 @@ export interface AnomalySettings {
   deviationsMin: number;
 }
 
-/** Earlier windows from which on a host can be unlike itself. */
-const ownWindowsMin = 6;
+/** Earlier windows from which on a host can be unlike itself: a day, since by night hosts are not what they are by day. */
+const ownWindowsMin = 24;
 /** And levels of difference below which nobody speaks of it: an eighth of a feature's range. */
 const ownLevelsMin = 32;
 /** Earlier windows in which a rare peer was called, from which on models look at its caller. */

@@ -6,8 +6,12 @@ import { minutesIn, PairSum, Sum, type HostWindow } from "./host-window.ts";
 
 const minutesPerWindow = windowMs / 60_000;
 
-/** The busiest pair with a peer that hardly anyone else in the network calls; its row in the window's pairs. */
+/** Hosts of a network from which on anything is rare in it: in a smaller one, everything would be. */
+const hostsMin = 10;
+
+/** Of the pairs with a peer that hardly anyone else in the network calls, the one that was called in most windows. */
 export interface RarePair {
+  /** In the window's pairs. */
   row: number;
   /** Earlier windows in which it was called. */
   windows: number;
@@ -90,15 +94,16 @@ function rareValuesOf({ pairs }: HostWindow, rare: RarePair | undefined) {
 function rarePairsOf({ pairs }: HostWindow, past: HostPast | undefined, facts: NetworkFacts | undefined) {
   const rows: number[] = [];
   let rare: RarePair | undefined;
-  let most = 0;
+  if (!facts || facts.hosts < hostsMin) return { rows, rare };
+  let most = -1;
   for (let row = 0; row < pairs.size; row++) {
-    const sources = facts?.sourcesOf(pairs.sum(row, PairSum.AddressHash)) ?? 1;
-    if (!isRare(sources, facts)) continue;
+    if (!isRare(facts.sourcesOf(pairs.sum(row, PairSum.AddressHash)), facts)) continue;
     rows.push(row);
     const requests = pairs.sum(row, PairSum.Requests);
     const windows = past?.windowsOf(pairs.hash(row)) ?? 0;
-    // Of equals, the one that is known for longer.
-    if (requests < most || (requests === most && windows <= (rare?.windows ?? 0))) continue;
+    // A beacon comes again each hour; pages that were read once do not. Of equals, the busiest.
+    const longest = rare?.windows ?? -1;
+    if (windows < longest || (windows === longest && requests <= most)) continue;
     most = requests;
     rare = { row, windows };
   }

@@ -81,6 +81,11 @@ function hourly(host: string, hours: number, count: number, more: Partial<TraceF
   }));
 }
 
+/** A dozen hosts that call what everybody calls: in a smaller network nobody can say what is rare. */
+function others(hours = 1): TraceFlow[] {
+  return Array.from({ length: 12 }, (_, i) => hourly(`10.0.4.${i + 1}`, hours, 6, { target: "203.0.113.99" })).flat();
+}
+
 function inOrder(...flows: TraceFlow[][]): TraceFlow[] {
   return flows.flat().sort((a, b) => endOf(a) - endOf(b));
 }
@@ -109,6 +114,7 @@ describe("vectors", () => {
           hourly("10.0.0.7", 1, 20, { target: "203.0.113.6", targetPort: 4444, protocol: Protocol.Udp }),
           hourly("10.0.0.7", 1, 20, refused),
           Array.from({ length: 9 }, () => served),
+          others(),
         ),
       ),
       "10.0.0.7",
@@ -141,8 +147,10 @@ describe("vectors", () => {
       hourly("10.0.0.7", 3, 10),
       hourly("10.0.0.7", 1, 10, { target: "203.0.113.9" }, 7),
       hourly("10.0.0.7", 1, 10, {}, 7),
+      others(8),
     );
-    const values = closedOf(candidatesOf(flows), "10.0.0.7").map((one) => one.values);
+    // In small batches: what is known of the network comes with each.
+    const values = closedOf(candidatesOf(flows, { cut: 20 }), "10.0.0.7").map((one) => one.values);
     expect(values.map(({ new_peer_share: share }) => Math.round(10 * share))).toEqual([0, 0, 0, 5]);
     expect(values.map(({ rare_windows: windows }) => Math.round(windows))).toEqual([0, 1, 2, 3]);
     expect(values.map(({ idle_windows: windows }) => Math.round(windows))).toEqual([0, 0, 0, 4]);
@@ -172,18 +180,20 @@ describe("vectors", () => {
 describe("the choice of candidates", () => {
   const calm = (host: string, hours: number) => hourly(host, hours, 30, { target: "203.0.113.80" });
   const reasonsOf = (flows: TraceFlow[], host: string) =>
-    closedOf(candidatesOf(flows, { sampleShare: 0 }), host).map(({ reason, window }) => [
+    closedOf(candidatesOf(flows, { sampleShare: 0, cut: 20 }), host).map(({ reason, window }) => [
       (window.startMs - traceStartMs) / windowMs,
       reason,
     ]);
 
   it("takes hosts that do what they did not do before", () => {
-    const burst = hourly("10.0.0.7", 1, 2000, { target: "10.0.2.2", targetPort: 25 }, 8);
-    expect(reasonsOf(inOrder(calm("10.0.0.7", 10), burst), "10.0.0.7")).toContainEqual([8, "unlike_itself"]);
+    const burst = hourly("10.0.0.7", 1, 60, { target: "10.0.2.2", sourceBytes: 5e6 }, 30);
+    expect(reasonsOf(inOrder(calm("10.0.0.7", 32), burst), "10.0.0.7")).toEqual([[30, "unlike_itself"]]);
+    const early = hourly("10.0.0.7", 1, 60, { target: "10.0.2.2", sourceBytes: 5e6 }, 23);
+    expect(reasonsOf(inOrder(calm("10.0.0.7", 25), early), "10.0.0.7")).toEqual([]);
   });
 
   it("takes hosts that keep calling a peer that nobody else calls, and no others", () => {
-    const alone = reasonsOf(calm("10.0.0.7", 6), "10.0.0.7");
+    const alone = reasonsOf(inOrder(calm("10.0.0.7", 6), others(6)), "10.0.0.7");
     expect(alone).toEqual([
       [3, "rare_peer"],
       [4, "rare_peer"],
