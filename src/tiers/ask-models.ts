@@ -102,7 +102,7 @@ function publishedOf(finding: ReturnType<typeof noveltyOf> & object, { name }: C
 }
 
 /** Of a batch about which no model was asked. */
-export function nobodyAsked(reason: string): SecondTier {
+function nobodyAsked(reason: string): SecondTier {
   return { of: () => unasked(reason), novelties: [] };
 }
 

@@ -32,7 +32,7 @@ const directory = (world: World) => shared(world, "10.10.0.3", "fd00:10::3");
 const files = (world: World) => shared(world, "10.10.0.4", "fd00:10::4");
 
 /** One of a hundred that many know; the square of a chance prefers the first. */
-export function popularSite(world: World): number {
+function popularSite(world: World): number {
   const i = Math.floor(world.random.next() ** 2 * 100);
   return shared(world, `192.0.2.${100 + i}`, `2001:db8:80::${(i + 1).toString(16)}`);
 }

@@ -23,7 +23,7 @@ export function windowsOf(flows: FlowBatch, internal: readonly string[]): Window
   return closedOf(play([flows], { internal, spanMs: () => 300_000, configuration: allWindows }).shown);
 }
 
-export function closedOf(shown: readonly ShownAt[]): WindowRow[] {
+function closedOf(shown: readonly ShownAt[]): WindowRow[] {
   return shown
     .filter(({ candidate }) => candidate.isClosed)
     .map(({ candidate: { entity, window, vectors } }) => ({

@@ -5,7 +5,7 @@ import type { Vector } from "./features.ts";
  * Why models look at a host: a detector has a finding on it; or it does what it did not do before; or it keeps calling a
  * peer that hardly anyone else calls; or chance (a keyed hash) chose it.
  */
-export const candidateReasons = ["finding", "unlike_itself", "rare_peer", "sample"] as const;
+const candidateReasons = ["finding", "unlike_itself", "rare_peer", "sample"] as const;
 export type CandidateReason = (typeof candidateReasons)[number];
 
 /** One of the tenant's own hosts, as models are shown it. */
