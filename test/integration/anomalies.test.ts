@@ -66,6 +66,7 @@ describe("GET /v1/anomalies", () => {
         entity: "10.0.0.5",
         peers: [{ address: "10.0.1.1", port: 0, protocol: "tcp" }],
         peer_count: 1,
+        models: [],
         techniques: ["T1046"],
         summary: "10.0.0.5 knocked on 200 ports of 10.0.1.1",
         window: { start: "2026-11-22T16:00:00.000Z", end: "2026-11-22T17:00:00.000Z" },
