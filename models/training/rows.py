@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+import forest
+
 PROJECT = Path(__file__).resolve().parents[2]
+SEED = 20260101
 LEVEL_MAX = 255
 LABELS = {"benign": 0, "attack": 1, None: -1}
 BENIGN, ATTACK = 0, 1
@@ -82,12 +85,12 @@ def read_rows(scenes, captures, windows_kept):
 def parts_of(rows):
     """
     [R] names of PARTS. By host: the windows of one host are alike, so a part must not know another's hosts. They are
-    dealt by how unusual their windows are on the whole, to and fro: a handful of mail relays and resolvers is as much of
-    the upper tail as a thousand others, and each part needs its share of them.
+    dealt by how strange their windows are on the whole to a forest over all features, to and fro: two dozen mail relays
+    are as much of the upper tail as a thousand other hosts, and each part needs its share of them.
     """
-    spread = np.maximum(rows.levels.std(axis=0), 1)
-    unusual = (((rows.levels - rows.levels.mean(axis=0)) / spread) ** 2).mean(axis=1)
-    of_host = np.bincount(rows.host, weights=unusual) / np.bincount(rows.host)
+    windows = last_windows(rows, np.arange(len(rows.levels)), np.arange(rows.levels.shape[1]))
+    strange = forest.scores(forest.train(windows, SEED), windows)
+    of_host = np.bincount(rows.host, weights=strange) / np.bincount(rows.host)
     part = np.empty(len(of_host), object)
     for i, h in enumerate(np.argsort(of_host, kind="stable")):
         part[h] = [*PARTS, *PARTS[::-1]][i % (2 * len(PARTS))]

@@ -22,11 +22,10 @@ import card
 import forest
 import golden
 import lstm
-from rows import BENIGN, balanced, feature_table, last_windows, parts_of, read_rows, sequences
+from rows import BENIGN, SEED, balanced, feature_table, last_windows, parts_of, read_rows, sequences
 
-SEED = 20260101
 PARITY_MAX = 1e-5
-FOREST_ROWS = 50_000
+DRAWN_ROWS = 50_000
 # Chosen on scenes of seeds that neither train nor judge: what a host does for the first time, or others hardly do.
 FOREST_FEATURES = [
     "outside_peers",
@@ -65,7 +64,7 @@ class Model:
 
 def train_forest(rows, train, table):
     columns = columns_of(table, FOREST_FEATURES)
-    chosen = balanced(rows, train, FOREST_ROWS, np.random.default_rng(SEED))
+    chosen = balanced(rows, train, DRAWN_ROWS, np.random.default_rng(SEED))
     fitted = forest.train(last_windows(rows, chosen, columns), SEED)
     return Model(
         "isolation_forest",
@@ -74,14 +73,14 @@ def train_forest(rows, train, table):
         1,
         lambda indices: {"features": last_windows(rows, indices, columns)},
         lambda inputs: {"score": forest.scores(fitted, inputs["features"])},
-        {"trees": forest.TREES, "samples a tree": forest.SAMPLES, "windows drawn for training": FOREST_ROWS},
+        {"trees": forest.TREES, "samples a tree": forest.SAMPLES, "windows drawn for training": DRAWN_ROWS},
     )
 
 
 def train_lstm(rows, train, table):
     columns = columns_of(table, LSTM_FEATURES)
     random = np.random.default_rng(SEED + 1)
-    seen = last_windows(rows, balanced(rows, train, FOREST_ROWS, random), columns)
+    seen = last_windows(rows, balanced(rows, train, DRAWN_ROWS, random), columns)
     standard = (seen.mean(axis=0), np.maximum(seen.std(axis=0), np.float32(lstm.SCALE_MIN)))
 
     def draw(count):

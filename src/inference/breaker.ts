@@ -2,7 +2,7 @@ import type { Clock, Log } from "../config.ts";
 import { asked, failed, mayProbe, newBreaker, noLease, succeeded, type BreakerState } from "./breaker-state.ts";
 import type { Permission } from "./breaker-state.ts";
 import { ModelInferenceError } from "./model.ts";
-import { within } from "./within.ts";
+import { within } from "../within.ts";
 
 /** How long an isolate goes by what a breaker's object said, in ms: calls that it lets through meanwhile may be too many. */
 export const freshMs = 5_000;

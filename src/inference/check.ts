@@ -3,7 +3,7 @@ import type { ModelPackage } from "./model.ts";
 import type { RemoteModel } from "./remote.ts";
 import type { Run } from "./rows.ts";
 import { tryPackage } from "./trial.ts";
-import { within } from "./within.ts";
+import { within } from "../within.ts";
 
 /** Golden rows of a check: as many as each version has at least. */
 const goldenRows = 16;

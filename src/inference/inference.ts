@@ -19,7 +19,7 @@ import type { ModelsInForce } from "./registry.ts";
 import { RemoteModel } from "./remote.ts";
 import { scoreRows, type Run } from "./rows.ts";
 import type { Sessions } from "./sessions.ts";
-import { TimedOut, within } from "./within.ts";
+import { TimedOut, within } from "../within.ts";
 
 /** Calls of one model in flight, in an isolate: as many as batches that tier 2 looks at. */
 export const callsMax = 5;

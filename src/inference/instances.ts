@@ -1,7 +1,7 @@
 import type { Clock, Log } from "../config.ts";
 import type { SealedText } from "../security/directory-seal.ts";
 import { modelNames, type ModelName } from "./model.ts";
-import { within } from "./within.ts";
+import { within } from "../within.ts";
 
 /** Where a model may run: in the isolate that asks, in an object of its own, behind a server of the operator's. */
 export const instanceKinds = ["inline", "runner", "remote"] as const;

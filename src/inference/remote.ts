@@ -2,7 +2,7 @@ import * as v from "valibot";
 import type { Clock } from "../config.ts";
 import { retryOnce } from "../storage/retry-once.ts";
 import { ModelInferenceError, type ModelName, type Tensors } from "./model.ts";
-import { within } from "./within.ts";
+import { within } from "../within.ts";
 
 /** Bytes of an answer: 256 rows of 24 numbers take 150 KB. */
 const answerBytesMax = 1024 * 1024;

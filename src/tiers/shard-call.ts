@@ -2,6 +2,7 @@ import type { EntityShardRpc } from "../../durable-objects/shard-rpc.ts";
 import type { Clock, Log } from "../config.ts";
 import type { Jurisdiction, TenantSettings } from "../security/tenant.ts";
 import { isRetryable, retryOnce } from "../storage/retry-once.ts";
+import { within } from "../within.ts";
 
 /** Which shard. */
 export interface ShardRef {
@@ -28,13 +29,16 @@ export function shardName({ tenant, index }: ShardRef): string {
   return `${tenant}/${index}`;
 }
 
+/** How long a shard may take, in ms: the outer bound of tier 1. Shippers give up earlier. */
+const callMsMax = 30_000;
+
 /** Calls a shard, twice where the platform says that this may help. All of its methods may be called twice. */
 export async function callShard<T extends object>(
   { clock, log }: { clock: Clock; log: Log },
   call: () => Promise<T>,
 ): Promise<T | ShardFailure> {
   try {
-    return await retryOnce(clock, call, isRetryable);
+    return await retryOnce(clock, () => within(callMsMax, call()), isRetryable);
   } catch (error) {
     const { name, message, overloaded } = error as PlatformError;
     log({
