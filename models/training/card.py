@@ -18,16 +18,20 @@ SUBJECT = {
             "One window is judged without the host's past, except where a feature carries it.",
             "A feature that never varied in training is never cut: what is new in it alone is not seen.",
             "What is common among the training hosts is not strange, whoever does it.",
+            "Mail relays are about as strange as spam bots, day after day.",
+            "Its features speak of the outside: what happens inside alone is not seen.",
         ],
     ),
     "lstm_autoencoder": (
-        "LSTM autoencoder: packs all but the last two of a host's windows into a code, and unpacks from it what those two"
-        " should be, with the spread that this host has.",
+        "LSTM autoencoder: packs all but the last two of a host's windows into a code, and unpacks from it what those"
+        " two should be, with the spread that this host has.",
         "errors[k] = ln(1 + z²/3), z in spreads of what was expected, mean of the two windows; score = mean over the"
         " features. Higher is stranger. Of a host's first windows, the expectation is that of any host.",
         [
             "A host that was bad from its first window on is its own habit.",
             "A slow change of habit is followed.",
+            "A beacon without rhythm is as new as any new poller.",
+            "A return to the habit is as new as the change was.",
             "What its features do not say: peers' names, hours of the day, order within a window.",
         ],
     ),
@@ -39,7 +43,7 @@ def percent(part, whole):
 
 
 def lines_of(rows, part, p):
-    """By source: benign windows of all hosts and of the test hosts, windows of attacks, and the share that is called strange."""
+    """By source: benign windows of all hosts and of test hosts, windows of attacks, and the share that is strange."""
     yield "source", "benign", "p ≤ 0.01", "benign, test", "p ≤ 0.01", "attack", "p ≤ 0.01", "p ≤ 0.001"
     chosen = [(name, rows.source == s) for s, name in enumerate(rows.sources)]
     for name, here in [*chosen, ("all", np.full(len(rows.source), True))]:

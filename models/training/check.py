@@ -1,6 +1,5 @@
 """
-Checks the folders as they are, with nothing of the training: `python check.py SCENES.ndjson… [--captures ROWS.ndjson…]`,
-the rows that made them. Golden vectors through ONNX Runtime, within 1e-5; and of the benign windows of the test hosts,
+Checks the folders as they are: `python check.py SCENES.ndjson… [--captures ROWS.ndjson…]`, the rows that made them. Golden vectors through ONNX Runtime, within 1e-5; and of the benign windows of the test hosts,
 which neither trained nor calibrated, 0.5 % to 1.5 % with p ≤ 0.01. Ends with 1 where it is not so.
 """
 

@@ -31,7 +31,7 @@ def round_down(threshold):
 
 
 def to_onnx(forest, features):
-    """All trees in one node, which is several times as fast as one per tree. A leaf weighs its depth + c(its samples)."""
+    """All trees in one node: several times as fast as one per tree. A leaf weighs its depth + c(its samples)."""
     nodes = {key: [] for key in ("treeids", "nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids")}
     leaves = {key: [] for key in ("treeids", "nodeids", "ids", "weights")}
     for t, (estimator, columns) in enumerate(zip(forest.estimators_, forest.estimators_features_)):

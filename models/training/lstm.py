@@ -53,8 +53,8 @@ def expected(params, inputs):
 
 def surprises(params, standard, sequence, mask):
     """
-    For every end of a past, so [32 - JUDGED, N, …]: the log-spread that it lets expect, [K]; ln(1 + z²/ν) of the `JUDGED`
-    windows after it, summed over those that are there, [K]; and how many are, [1].
+    For every end of a past, so [32 - JUDGED, N, …]: the log-spread that it lets expect, [K]; ln(1 + z²/ν) of the
+    `JUDGED` windows after it, summed over those that are there, [K]; and how many are, [1].
     """
     mean_in, scale_in = standard
     z = (sequence - mean_in) / scale_in * mask[:, :, None]

@@ -23,7 +23,7 @@ CAPTURES_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Rows:
-    """R windows. `before[r]` are the rows of the same host up to and with r, the oldest first, -1 where there was none yet."""
+    """R windows. `before[r]`: the rows of the same host up to r, the oldest first, -1 where there was none yet."""
 
     sources: list[str]
     generated: np.ndarray  # of sources, bool
@@ -47,7 +47,7 @@ def feature_table():
 
 
 def read_rows(scenes, captures, windows_kept):
-    """`scenes` are files of generated traffic, `captures` those of other people's: no line of theirs is kept in a model's folder."""
+    """`scenes` are files of generated traffic, `captures` of other people's, which no golden vector comes from."""
     sources, hosts, generated, files = {}, {}, [], []
     source, host, levels, label, before = [], [], [], [], []
     recent = []  # of hosts
@@ -98,7 +98,7 @@ def parts_of(rows):
 
 
 def balanced(rows, among, count, random):
-    """`count` of these rows, with repetition. A source weighs as the root of its rows: an office does not drown a device."""
+    """`count` of these rows, with repetition. A source weighs as the root of its rows, so that none drowns another."""
     per_source = np.bincount(rows.source[among], minlength=len(rows.sources))
     weights = 1 / np.sqrt(per_source[rows.source[among]])
     is_generated = rows.generated[rows.source[among]]

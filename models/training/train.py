@@ -1,4 +1,4 @@
-"""Both models from training rows: `python train.py SCENES.ndjson… [--captures ROWS.ndjson…] --out ../`. See README.md."""
+"""Both models from rows: `python train.py SCENES.ndjson… [--captures ROWS.ndjson…] --out ../`. See README.md."""
 
 import os
 
@@ -98,7 +98,13 @@ def train_lstm(rows, train, table):
         table["windowsKept"],
         lambda indices: dict(zip(("sequence", "mask"), sequences(rows, indices, columns))),
         framework,
-        {"hidden": lstm.HIDDEN, "windows judged": lstm.JUDGED, "steps": lstm.STEPS, "batch": lstm.BATCH, "last loss": round(last_loss, 4)},
+        {
+            "hidden": lstm.HIDDEN,
+            "windows judged": lstm.JUDGED,
+            "steps": lstm.STEPS,
+            "batch": lstm.BATCH,
+            "last loss": round(last_loss, 4),
+        },
     )
 
 
