@@ -110,7 +110,9 @@ export const anomaly: Detector<AnomalySettings> = {
       candidates(suspects: readonly AddressWords[], facts: NetworkFacts): Shown[] {
         const suspect = new Set(suspects.map(keyOfAddress));
         const shown = closed.flatMap((one) => {
-          const reason = suspect.delete(keyOfAddress(one.address)) ? "finding" : one.reason;
+          const isSuspect = suspect.delete(keyOfAddress(one.address));
+          // What is unlike itself as well weighs more, if models say so too.
+          const reason = isSuspect && one.reason !== "unlike_itself" ? "finding" : one.reason;
           return reason ? [shownOf(one, { reason, isClosed: true })] : [];
         });
         closed = [];

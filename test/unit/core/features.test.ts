@@ -188,6 +188,8 @@ describe("the choice of candidates", () => {
   it("takes hosts that do what they did not do before", () => {
     const burst = hourly("10.0.0.7", 1, 60, { target: "10.0.2.2", sourceBytes: 5e6 }, 30);
     expect(reasonsOf(inOrder(calm("10.0.0.7", 32), burst), "10.0.0.7")).toEqual([[30, "unlike_itself"]]);
+    const suspect = hourly("10.0.0.7", 1, 2000, { target: "10.0.2.2", targetPort: 25 }, 30);
+    expect(reasonsOf(inOrder(calm("10.0.0.7", 32), suspect), "10.0.0.7")).toContainEqual([30, "unlike_itself"]);
     const early = hourly("10.0.0.7", 1, 60, { target: "10.0.2.2", sourceBytes: 5e6 }, 23);
     expect(reasonsOf(inOrder(calm("10.0.0.7", 25), early), "10.0.0.7")).toEqual([]);
   });
