@@ -172,7 +172,7 @@ function close(
     vector,
     Array.from({ length: pairs.size }, (_, row) => pairs.hash(row)),
   );
-  return { address, startMs: windowStartMs, reason, peers: peersOf(state, rare), vectors: [...past.vectors] };
+  return { address, startMs: windowStartMs, reason, peers: peersOf(state, rare), vectors: past.vectors };
 }
 
 function isUnlikeItself(vector: Vector, past: readonly Vector[], deviationsMin: number): boolean {

@@ -62,7 +62,7 @@ function peerValuesOf(window: HostWindow, rarePairs: number, past: HostPast | un
   for (let row = 0; row < pairs.size; row++) if (!past || past.windowsOf(pairs.hash(row)) === 0) fresh++;
   return {
     // Of a host without a past, nothing is new.
-    new_peer_share: past && past.vectors.length > 0 ? ratio(fresh, pairs.size) : 0,
+    new_peer_share: past && past.windows > 0 ? ratio(fresh, pairs.size) : 0,
     rare_peers: ratio(rarePairs, pairs.size) * window.distinct("outsidePeers"),
   };
 }

@@ -49,7 +49,7 @@ const minutesPerSet = 30;
 const bucketsPerMinute = 6;
 
 /** In V8's heap, in bytes: of a window without its pairs; of one that is packed. Measured. */
-const windowBytes = 520;
+const windowBytes = 880;
 const packedBytes = 24;
 const packedWordBytes = 5;
 /** Requests, made or answered, of a host that did about one thing. */
