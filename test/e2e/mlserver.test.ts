@@ -100,7 +100,7 @@ async function mlserver(context: TestContext): Promise<{ url: string; restart: (
   return { url, restart: () => start(folder, url) };
 }
 
-describe(`MLServer, with the models of this checkout${notAsked}`, () => {
+describe.skipIf(!isAsked)(`MLServer, with the models of this checkout${notAsked}`, () => {
   it(
     "is healthy to Weir, says what ONNX Runtime says here, fails and comes back",
     { timeout: testMs },
