@@ -8,7 +8,7 @@ export interface Operating {
   /** What was printed on stderr since the last command began. */
   errors: string;
   /** What a command line that succeeds prints. */
-  weir(...argv: string[]): Promise<string>;
+  weir: (...argv: string[]) => Promise<string>;
 }
 
 /** Starts the Worker before the tests of the file, and ends it after them. */
@@ -17,7 +17,7 @@ export function operating(tenants: Parameters<typeof startLocalWorker>[0]["tenan
   const own: Operating = {
     worker: undefined as unknown as LocalWorker,
     errors: "",
-    async weir(...argv) {
+    weir: async (...argv) => {
       out = own.errors = "";
       expect(await run(argv), own.errors).toBe(0);
       return out;
