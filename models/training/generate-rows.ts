@@ -23,8 +23,10 @@ import { longConnection } from "../../test/sweep/sections/long-connection.ts";
 import { novelBehaviour } from "../../test/sweep/sections/novel-behaviour.ts";
 import { portScan } from "../../test/sweep/sections/port-scan.ts";
 import { reflection } from "../../test/sweep/sections/reflection.ts";
-import { windowsOf, type WindowRow } from "../../test/sweep/windows.ts";
+import { windowsOf } from "../../test/sweep/windows.ts";
+import type { Candidate } from "../../src/core/features/candidate.ts";
 import { windowMs } from "../../src/core/features/features.ts";
+import { trainingRow, type Label } from "../../src/core/features/training-rows.ts";
 
 /** Scenes of a seed: dealt, so that no scene has every kind of look-alike and a network stays a network. */
 const groups: readonly (readonly Section[])[] = [
@@ -45,10 +47,8 @@ const attackSections = [novelBehaviour, beacon, exfiltration, lateralMovement, d
 
 const internal = ["10.0.0.0/8", "fd00::/8"];
 
-type Label = "benign" | "attack" | null;
-
-function line(source: string, { host, startMs, vector }: WindowRow, label: Label): string {
-  return JSON.stringify({ source, host, window_start_ms: startMs, vector: [...vector], label });
+function line(source: string, candidate: Candidate, label: Label): string {
+  return JSON.stringify(trainingRow(candidate, source, label));
 }
 
 function benignLines(seeds: readonly number[]): string[] {
@@ -82,9 +82,9 @@ function attackLines(seeds: readonly number[]): string[] {
       }
       const source = `${background}-${seed}-${section.id}`;
       const rows = windowsOf(world.flows, internal).flatMap((row) => {
-        const on = plantedOn.get(row.host);
+        const on = plantedOn.get(row.entity);
         if (!on) return [];
-        const isAttack = !on.isSilent && isDuring(on.planted, row.startMs, world.endMs);
+        const isAttack = !on.isSilent && isDuring(on.planted, row.window.startMs, world.endMs);
         return [line(source, row, isAttack ? "attack" : null)];
       });
       return told(source, world.flows.length, rows);

@@ -16,7 +16,7 @@ import type { CaptureRows } from "../../test/sweep/scene.ts";
 import { beacon } from "../../test/sweep/sections/beacon.ts";
 import { exfiltration } from "../../test/sweep/sections/exfiltration.ts";
 import { novelBehaviour } from "../../test/sweep/sections/novel-behaviour.ts";
-import { allWindows } from "../../test/sweep/windows.ts";
+import { everyWindow } from "../core/features/training-rows.ts";
 import { ablationPart, withTierTwo, type AblationReport, type CaptureRow } from "./ablation-page.ts";
 import { deviationModel, realModels } from "./ablation-models.ts";
 import { Failure } from "./failure.ts";
@@ -105,7 +105,7 @@ async function heldBackCalm(models: Models, count: number): Promise<Calm> {
   for (const [i, seed] of heldBackSeeds.slice(0, count).entries()) {
     const background = backgrounds.generated[i];
     const { flows } = makeBenign({ seed, background, sections: [novelBehaviour, exfiltration], each: 1, lives: 8 });
-    const { shown } = play([flows], { internal, spanMs: () => 300_000, configuration: allWindows });
+    const { shown } = play([flows], { internal, spanMs: () => 300_000, configuration: everyWindow });
     for (const { opinions } of await hear(shown, models)) addCalm(calm, opinions);
   }
   return calm;
@@ -115,7 +115,7 @@ async function heldBackCalm(models: Models, count: number): Promise<Calm> {
 const captureAllowanceMs = 86_400_000;
 
 async function captureRow({ name, rows, internal: own }: CaptureRows, truth: CaptureTruth, models: Models) {
-  const played = play([rows], { internal: own, allowanceMs: captureAllowanceMs, configuration: allWindows });
+  const played = play([rows], { internal: own, allowanceMs: captureAllowanceMs, configuration: everyWindow });
   const heard = (await hear(played.shown, models)).filter(({ shown }) => shown.candidate.reason !== "sample");
   const novel = alertsOf(heard, [...models.keys()], defaultPValueMax);
   const alone = judge(truth, played.alerts.map(findingOf), name);

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import type { Configuration } from "../core/detectors/configuration.ts";
 import { candidatesMax, type Candidate } from "../core/features/candidate.ts";
+import { everyWindow, trainingRow } from "../core/features/training-rows.ts";
 import { acknowledgementOf } from "../core/slots/slot.ts";
 import { FlowBatch } from "../core/flow/flow-batch.ts";
 import { orient } from "../core/flow/orient.ts";
@@ -15,13 +15,6 @@ import { append, inUsage, readFiles } from "./replay.ts";
 const labels = ["benign", "attack"] as const;
 const recordsPerBatch = 5000;
 const allowanceMs = 600_000;
-/** Every host is in the sample: so every window that closes is shown. */
-const everyWindow: Configuration = {
-  version: 1,
-  name: "features",
-  preset: "balanced",
-  thresholds: { anomaly: { sample_share: 1 } },
-};
 
 export const features = command({
   meta: { name: "features", description: "What models are shown of logs: a line of JSON per own host and closed hour" },
@@ -39,15 +32,10 @@ export const features = command({
     const { records } = await readFiles(args._, args.format, undefined);
     const source = args.source ?? args._[0].replace(/^.*\//, "");
     for await (const candidate of windowsOf(records, args.internal?.split(","))) {
-      process.stdout.write(`${JSON.stringify(rowOf(candidate, source, label))}\n`);
+      process.stdout.write(`${JSON.stringify(trainingRow(candidate, source, label))}\n`);
     }
   },
 });
-
-/** A line of a training file. */
-export function rowOf({ entity, window, vectors }: Candidate, source: string, label: string | null) {
-  return { source, host: entity, window_start_ms: window.startMs, vector: [...vectors.at(-1)!], label };
-}
 
 /** Every closed window of every host of the records, which are played by order of end. */
 async function* windowsOf(records: FlowBatch, internal: readonly string[] | undefined): AsyncGenerator<Candidate> {

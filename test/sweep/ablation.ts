@@ -3,11 +3,11 @@ import { unconfigured, type Configuration } from "../../src/core/detectors/confi
 import { settingsOf } from "../../src/core/detectors/thresholds.ts";
 import type { Candidate } from "../../src/core/features/candidate.ts";
 import { noveltyOf } from "../../src/core/features/novelty.ts";
+import { everyWindow } from "../../src/core/features/training-rows.ts";
 import type { ModelOpinion, Verdict } from "../../src/core/verdict.ts";
 import { judge, spanOf, type FalseAlarm, type JudgedPoint } from "./judge.ts";
 import { play, type Alert, type ShownAt } from "./play.ts";
 import { makeScene, type Scene, type SceneOptions } from "./scene.ts";
-import { allWindows } from "./windows.ts";
 
 /** Opinions in the order of the candidates. */
 export type Model = (candidates: readonly Candidate[]) => Promise<readonly ModelOpinion[]>;
@@ -66,7 +66,7 @@ export async function ablate(options: SceneOptions, models: Models, own: readonl
   const { world, internal } = scene;
   const spanMs = (atMs: number) => spanOf(atMs, world.attackMs, section.batchS, quick);
   // Of all windows, for the calibration; those that chance alone chose are put aside again.
-  const played = play([world.flows], { internal, spanMs, configuration: allWindows });
+  const played = play([world.flows], { internal, spanMs, configuration: everyWindow });
   const heard = await hear(played.shown, models);
   const looked = heard.filter(({ shown }) => shown.candidate.reason !== "sample");
   const judgements = new Map<Panel, Judgement>();

@@ -2,7 +2,7 @@ import type { CandidateReason, Shown } from "../features/candidate.ts";
 import { windowMs, windowsKept, type Vector } from "../features/features.ts";
 import { HostPast } from "../features/host-past.ts";
 import { vectorOf, type RarePair } from "../features/host-vector.ts";
-import { HostWindow, minuteOf } from "../features/host-window.ts";
+import { HostWindow, minuteOf, Sum } from "../features/host-window.ts";
 import { bucketMs } from "../flow/contacts.ts";
 import { formatAddress } from "../flow/address.ts";
 import { hashService } from "../flow/keyed-hash.ts";
@@ -101,7 +101,7 @@ export const anomaly: Detector<AnomalySettings> = {
         remember: (entry, past, _isAlarm, now) => {
           closed.push(close(entry, past, now));
         },
-        interest: ({ sums }) => 1 + sums[0],
+        interest: ({ sums }) => 1 + sums[Sum.Requests],
       },
       settings,
       saved,
